@@ -1,0 +1,161 @@
+"""The one module that publishes, and only what is committed.
+
+A commit becomes one ``CommitMessage`` for each process that listens. It is a hint: the tables are the truth. Levels are
+absolute, so a message can be dropped or repeated and the replica that finds out loads afresh.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from matching.engine import Engine
+from matching.order import Order
+from orders.engine.batch import Batch, EventRow
+from orders.models.trading import SEQUENCE_MASK
+
+
+class BookChange(NamedTuple):
+    """Levels of one book that a commit changed, as (side, price, quantity, orders); a quantity of 0 removes."""
+
+    instrument_id: int
+    sequence: int
+    previous: int
+    levels: tuple[tuple[int, int, int, int], ...]
+
+
+class TradeTold(NamedTuple):
+    sequence: int
+    price: int
+    quantity: int
+    taker_side: int
+    at: int
+
+
+class TradesTold(NamedTuple):
+    """Public trades of one instrument in a commit; ``previous`` is the number of the instrument's trade before them."""
+
+    instrument_id: int
+    previous: int
+    trades: tuple[TradeTold, ...]
+
+
+class Execution(NamedTuple):
+    """An event of an account's order; ``previous`` is the number of the account's event before it."""
+
+    account_id: int
+    sequence: int
+    previous: int
+    kind: int
+    order_id: int
+    client_order_id: str
+    instrument_id: int
+    side: int
+    price: int
+    quantity: int
+    remaining: int
+    filled: int
+    reason: int
+    at: int
+
+
+class CommitMessage(NamedTuple):
+    """Everything one commit means for the feed."""
+
+    shard_id: int
+    epoch: int
+    sequence: int
+    at: int
+    books: tuple[BookChange, ...]
+    trades: tuple[TradesTold, ...]
+    executions: tuple[Execution, ...]
+    instruments: tuple[int, ...]
+
+
+Listener = Callable[[CommitMessage], None]
+
+
+class Publisher:
+    """Keeps what ``previous`` must say and hands each message to the listeners. Lives in the engine's thread."""
+
+    def __init__(self, listeners: list[Listener], last_account_sequence: Callable[[int], int]) -> None:
+        self._listeners = listeners
+        self._last_account_sequence = last_account_sequence
+        self._accounts: dict[int, int] = {}
+        self._books: dict[int, int] = {}
+        self._trades: dict[int, int] = {}
+
+    def reset(self, books: dict[int, int], trades: dict[int, int]) -> None:
+        """Start over after a recovery: the last displayed change and the last trade of each instrument."""
+        self._books = dict(books)
+        self._trades = dict(trades)
+        self._accounts.clear()
+
+    def prepare(self, batch: Batch) -> None:
+        """Before the commit: look up what only the database knows of accounts that this batch meets first."""
+        for order in batch.event_orders:
+            if order is not None and order.account_id not in self._accounts:
+                self._accounts[order.account_id] = self._last_account_sequence(order.account_id)
+
+    def publish(self, batch: Batch, epoch: int, sequence: int, at: int) -> None:
+        """After the commit: one message to every listener."""
+        message = CommitMessage(
+            batch.shard_id,
+            epoch,
+            sequence,
+            at,
+            self._book_changes(batch),
+            self._trades_told(batch),
+            tuple(
+                self._execution(row, order)
+                for row, order in zip(batch.events, batch.event_orders, strict=True)
+                if order is not None
+            ),
+            tuple(batch.instruments),
+        )
+        for listener in self._listeners:
+            listener(message)
+
+    def _book_changes(self, batch: Batch) -> tuple[BookChange, ...]:
+        changes = []
+        for instrument_id, touched in batch.levels.items():
+            sequence = batch.book_sequences[instrument_id]
+            levels = tuple(_level_now(batch.engine, instrument_id, side, price) for side, price in sorted(touched))
+            changes.append(BookChange(instrument_id, sequence, self._books.get(instrument_id, 0), levels))
+            self._books[instrument_id] = sequence
+        return tuple(changes)
+
+    def _trades_told(self, batch: Batch) -> tuple[TradesTold, ...]:
+        by_instrument: dict[int, list[TradeTold]] = {}
+        for row in batch.trades:
+            told = TradeTold(row.id & SEQUENCE_MASK, row.price, row.quantity, row.taker_side, row.at)
+            by_instrument.setdefault(row.instrument_id, []).append(told)
+        found = []
+        for instrument_id, trades in by_instrument.items():
+            found.append(TradesTold(instrument_id, self._trades.get(instrument_id, 0), tuple(trades)))
+            self._trades[instrument_id] = trades[-1].sequence
+        return tuple(found)
+
+    def _execution(self, row: EventRow, order: Order) -> Execution:
+        sequence = row.id & SEQUENCE_MASK
+        previous = self._accounts.get(order.account_id, 0)
+        self._accounts[order.account_id] = sequence
+        return Execution(
+            order.account_id,
+            sequence,
+            previous,
+            row.kind,
+            order.order_id,
+            order.client_order_id,
+            order.instrument_id,
+            order.side,
+            row.price,
+            row.quantity,
+            row.remaining,
+            row.filled,
+            row.reason,
+            row.at,
+        )
+
+
+def _level_now(engine: Engine, instrument_id: int, side: int, price: int) -> tuple[int, int, int, int]:
+    level = engine.instruments[instrument_id].book.level(side, price)
+    return (side, price, 0, 0) if level is None else (side, price, level.quantity, level.count)

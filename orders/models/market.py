@@ -1,0 +1,80 @@
+"""Shards and instruments."""
+
+from django.core.validators import MaxValueValidator, RegexValidator
+from django.db import models
+from django.db.models import F, Q
+
+from matching.values import CONTINUOUS, MAX_UNITS, PHASE_NAMES
+from orders.fields import BigUnitsField, MicrosField
+
+# Decimals a price or quantity may have on the wire.
+MAX_DECIMALS = 12
+
+
+class Shard(models.Model):
+    """One single-writer engine and its one sequence of events.
+
+    ``epoch`` counts the engines that owned it, ``batch`` the groups of commands committed, ``last_sequence`` the events.
+    Every batch advances the row by compare-and-set: an engine that finds other numbers has been replaced and stops.
+    ``at`` is the latest time given to the core (microseconds): time there never goes back.
+    """
+
+    id = models.SmallIntegerField(primary_key=True)
+    epoch = models.BigIntegerField(default=0)
+    batch = models.BigIntegerField(default=0)
+    last_sequence = models.BigIntegerField(default=0)
+    at = models.BigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"shard {self.id}"
+
+
+class Instrument(models.Model):
+    """What can be traded: rules, phase, and where its market stands. Prices and quantities in units."""
+
+    symbol = models.CharField(
+        max_length=32,
+        unique=True,
+        validators=[RegexValidator(r"^[A-Z0-9][A-Z0-9._-]{0,31}\Z", "Capital letters, digits, dot, dash, underscore.")],
+    )
+    base = models.CharField(max_length=16)
+    quote = models.CharField(max_length=16)
+    shard = models.ForeignKey(Shard, on_delete=models.PROTECT)
+    price_decimals = models.PositiveSmallIntegerField(validators=[MaxValueValidator(MAX_DECIMALS)])
+    quantity_decimals = models.PositiveSmallIntegerField(validators=[MaxValueValidator(MAX_DECIMALS)])
+    price_tick = models.BigIntegerField()
+    quantity_step = models.BigIntegerField()
+    min_quantity = models.BigIntegerField()
+    max_quantity = models.BigIntegerField()
+    max_notional = BigUnitsField(default=0)
+    collar_bps = models.PositiveIntegerField(default=0)
+    reference_price = models.BigIntegerField(default=0)
+    phase = models.SmallIntegerField(choices=list(enumerate(PHASE_NAMES)), default=CONTINUOUS)
+    last_price = models.BigIntegerField(default=0)
+    book_sequence = models.BigIntegerField(default=0)
+    last_trade_sequence = models.BigIntegerField(default=0)
+    created_at = MicrosField()
+
+    class Meta:
+        ordering = ("symbol",)
+        constraints = (
+            models.CheckConstraint(
+                name="instrument_decimals",
+                condition=Q(price_decimals__lte=MAX_DECIMALS, quantity_decimals__lte=MAX_DECIMALS),
+            ),
+            models.CheckConstraint(
+                name="instrument_rules",
+                condition=Q(
+                    price_tick__gt=0,
+                    quantity_step__gt=0,
+                    min_quantity__gt=0,
+                    max_quantity__gte=F("min_quantity"),
+                    max_quantity__lte=MAX_UNITS,
+                    reference_price__gte=0,
+                ),
+            ),
+            models.CheckConstraint(name="instrument_phase", condition=Q(phase__gte=0, phase__lt=len(PHASE_NAMES))),
+        )
+
+    def __str__(self) -> str:
+        return self.symbol

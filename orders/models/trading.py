@@ -1,0 +1,220 @@
+"""Orders, trades, events, positions: written by the engine alone, all of a batch in one transaction.
+
+The tables are narrow and have few indexes, one for every question the doors ask. References to other tables carry no
+foreign-key constraint: the engine that writes them is what decides they exist, and the check would cost every row.
+"""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+
+from matching.events import FILL_MAKER, FILL_TAKER, KIND_NAMES
+from matching.values import (
+    LAST_OPEN_STATUS,
+    LIMIT,
+    MAX_UNITS,
+    REASON_NAMES,
+    REJECTED,
+    SIDE_NAMES,
+    STATUS_NAMES,
+    STP_NAMES,
+    TIME_IN_FORCE_NAMES,
+    TYPE_NAMES,
+)
+from orders.fields import BigUnitsField, MicrosField, RowIdField
+from orders.models.accounts import Account
+from orders.models.market import Instrument
+
+# An event's id is its shard and its sequence in one number: shard * 2**48 + sequence.
+SEQUENCE_BITS = 48
+SEQUENCE_MASK = 2**SEQUENCE_BITS - 1
+
+
+def event_id(shard_id: int, sequence: int) -> int:
+    """The primary key of an event (and of a trade: its maker's event)."""
+    return shard_id << SEQUENCE_BITS | sequence
+
+
+def _reference(model: object, **kwargs: object) -> models.ForeignKey:
+    return models.ForeignKey(
+        model, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+", **kwargs
+    )
+
+
+class Order(models.Model):
+    """The current state of an order. Numbers in units of the instrument; ``price`` is null for a market order.
+
+    ``id`` is made at the gateway (time-ordered, unique without asking anybody). ``sequence`` is the number of its last
+    event, ``priority`` that of the event that gave it its place, both of ``shard_id``. A refused order whose price or
+    quantity could not be expressed in units has a null price or a zero quantity; its event's ``detail`` has the text.
+    """
+
+    id = RowIdField(primary_key=True)
+    account = _reference(Account)
+    instrument = _reference(Instrument)
+    shard_id = models.SmallIntegerField()
+    client_order_id = models.CharField(max_length=36, null=True)
+    side = models.SmallIntegerField(choices=list(enumerate(SIDE_NAMES)))
+    type = models.SmallIntegerField(choices=list(enumerate(TYPE_NAMES)))
+    time_in_force = models.SmallIntegerField(choices=list(enumerate(TIME_IN_FORCE_NAMES)))
+    self_trade_prevention = models.SmallIntegerField(choices=list(enumerate(STP_NAMES)))
+    post_only = models.BooleanField()
+    price = models.BigIntegerField(null=True)
+    quantity = models.BigIntegerField()
+    filled = models.BigIntegerField()
+    remaining = models.BigIntegerField()
+    canceled = models.BigIntegerField()
+    notional = BigUnitsField()
+    status = models.SmallIntegerField(choices=list(enumerate(STATUS_NAMES)))
+    reason = models.SmallIntegerField(choices=list(enumerate(REASON_NAMES)))
+    version = models.IntegerField()
+    priority = models.BigIntegerField()
+    sequence = models.BigIntegerField()
+    created_at = MicrosField()
+    updated_at = MicrosField()
+
+    class Meta:
+        ordering = ("-id",)
+        indexes = (
+            # An account's orders, newest first.
+            models.Index(fields=("account", "id"), name="order_account"),
+            # The same of those that are open; also how recovery without a saved book finds all open orders.
+            models.Index(fields=("account", "instrument", "id"), name="order_open", condition=Q(status__lte=LAST_OPEN_STATUS)
+            ),
+        )
+        constraints = (
+            models.CheckConstraint(
+                name="order_adds_up",
+                condition=Q(quantity=F("filled") + F("remaining") + F("canceled"))
+                & Q(filled__gte=0, remaining__gte=0, canceled__gte=0, quantity__lte=MAX_UNITS),
+            ),
+            models.CheckConstraint(
+                name="order_remaining_while_open",
+                condition=Q(status__lte=LAST_OPEN_STATUS, remaining__gt=0)
+                | Q(status__gt=LAST_OPEN_STATUS, remaining=0),
+            ),
+            models.CheckConstraint(
+                name="order_price", condition=~Q(type=LIMIT) | Q(price__gt=0) | Q(status=REJECTED)
+            ),
+            models.CheckConstraint(name="order_side", condition=Q(side__in=(0, 1))),
+        )
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+    def get_absolute_url(self) -> str:
+        return f"/api/v1/orders/{self.id}"
+
+
+class ClientOrderId(models.Model):
+    """A client's own id for an order, claimed for life: who comes second with it gets the first one's order.
+
+    ``fingerprint`` is a hash of the validated request: the same id with another request is a conflict.
+    """
+
+    pk = models.CompositePrimaryKey("account_id", "client_order_id")
+    account = _reference(Account)
+    client_order_id = models.CharField(max_length=36)
+    order_id = models.BigIntegerField()
+    fingerprint = models.BinaryField(max_length=16)
+
+
+class Event(models.Model):
+    """One step of an order's life, or a change of configuration: append-only, numbered without gaps in its shard.
+
+    ``price`` and ``quantity`` are those of the step (see ``matching.events``), ``remaining`` and ``filled`` the order's
+    after it. ``actor`` sent the command and ``received_at`` is when it came in; both are null where the step happened to
+    somebody else than the sender. ``other`` is the maker's order id of a taker's fill, the old price of an amend.
+    ``detail`` is JSON: the rules a configuration event set, or what a refused order had asked for.
+    """
+
+    id = RowIdField(primary_key=True)
+    order = _reference(Order, null=True)
+    account = _reference(Account, null=True)
+    instrument = _reference(Instrument, null=True)
+    kind = models.SmallIntegerField(choices=list(enumerate(KIND_NAMES)))
+    price = models.BigIntegerField()
+    quantity = models.BigIntegerField()
+    remaining = models.BigIntegerField()
+    filled = models.BigIntegerField()
+    reason = models.SmallIntegerField(choices=list(enumerate(REASON_NAMES)))
+    other = models.BigIntegerField()
+    at = MicrosField()
+    actor = _reference(settings.AUTH_USER_MODEL, null=True)
+    received_at = MicrosField(null=True)
+    detail = models.TextField(null=True)
+
+    class Meta:
+        ordering = ("-id",)
+        indexes = (
+            models.Index(fields=("order", "id"), name="event_order"),
+            models.Index(fields=("account", "id"), name="event_account"),
+            # Fills of an account, without walking over its other events.
+            models.Index(fields=("account", "id"), name="event_fills", condition=Q(kind__in=(FILL_MAKER, FILL_TAKER))),
+        )
+        constraints = (
+            models.CheckConstraint(name="event_kind", condition=Q(kind__gte=1, kind__lt=len(KIND_NAMES))),
+        )
+
+    @property
+    def shard_id(self) -> int:
+        return self.id >> SEQUENCE_BITS
+
+    @property
+    def sequence(self) -> int:
+        return self.id & SEQUENCE_MASK
+
+    def __str__(self) -> str:
+        return f"{self.shard_id}/{self.sequence} {KIND_NAMES[self.kind]}"
+
+
+class Trade(models.Model):
+    """One trade, at the maker's price. Its id is that of the maker's event."""
+
+    id = RowIdField(primary_key=True)
+    instrument = _reference(Instrument)
+    price = models.BigIntegerField()
+    quantity = models.BigIntegerField()
+    taker_side = models.SmallIntegerField(choices=list(enumerate(SIDE_NAMES)))
+    maker_order = _reference(Order)
+    taker_order = _reference(Order)
+    maker_account = _reference(Account)
+    taker_account = _reference(Account)
+    at = MicrosField()
+
+    class Meta:
+        ordering = ("-id",)
+        indexes = (models.Index(fields=("instrument", "id"), name="trade_instrument"),)
+        constraints = (models.CheckConstraint(name="trade_positive", condition=Q(price__gt=0, quantity__gt=0)),)
+
+    @property
+    def shard_id(self) -> int:
+        return self.id >> SEQUENCE_BITS
+
+    @property
+    def sequence(self) -> int:
+        return self.id & SEQUENCE_MASK
+
+    def __str__(self) -> str:
+        return f"{self.shard_id}/{self.sequence}"
+
+
+class Position(models.Model):
+    """What an account bought and sold of an instrument so far, in units; the net position is ``bought - sold``."""
+
+    account = _reference(Account)
+    instrument = _reference(Instrument)
+    bought = BigUnitsField()
+    bought_notional = BigUnitsField()
+    sold = BigUnitsField()
+    sold_notional = BigUnitsField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("account", "instrument"), name="position_once"),)
+
+    @property
+    def net(self) -> int:
+        return self.bought - self.sold
+
+    def __str__(self) -> str:
+        return f"{self.account} {self.instrument}"

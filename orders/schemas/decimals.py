@@ -1,0 +1,63 @@
+"""Decimal strings and integers in units: the only place where one becomes the other.
+
+On the wire a price or quantity is ASCII digits with at most 15 before and 12 after the point; JSON numbers, exponents,
+signs, NaN and other scripts' digits are refused by pattern, before anything becomes a number (``int(Decimal("1e999999"))``
+takes half a minute).
+"""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, StringConstraints
+from pydantic_core import PydanticCustomError
+
+from matching.values import MAX_UNITS
+
+DECIMAL_PATTERN = r"^[0-9]{1,15}(\.[0-9]{1,12})?$"
+
+
+def _positive(text: str) -> str:
+    if not text.strip("0."):
+        raise PydanticCustomError("not_positive", "must be greater than zero")
+    return text
+
+
+# A positive decimal as the wire says it, for example "100.250".
+PositiveDecimal = Annotated[
+    str,
+    StringConstraints(strict=True, pattern=DECIMAL_PATTERN),
+    AfterValidator(_positive),
+]
+
+
+class UnitsOverflow(ValueError):
+    """The number passes what the core holds (2**53 - 1 units)."""
+
+
+def to_units(text: str, decimals: int) -> tuple[int, bool]:
+    """Units of a decimal string that matches the pattern, and whether that is exact.
+
+    >>> to_units("100.25", 2), to_units("100.255", 2)
+    ((10025, True), (10025, False))
+
+    Raises ``UnitsOverflow`` beyond ``MAX_UNITS``.
+    """
+    whole, _, fraction = text.partition(".")
+    fraction = fraction.rstrip("0")
+    units = int(whole + fraction[:decimals].ljust(decimals, "0"))
+    if units > MAX_UNITS:
+        raise UnitsOverflow(text)
+    return units, len(fraction) <= decimals
+
+
+def from_units(units: int, decimals: int) -> str:
+    """A decimal string with exactly ``decimals`` decimals: ``from_units(10025, 3) == "10.025"``."""
+    if not decimals:
+        return str(units)
+    sign = "-" if units < 0 else ""
+    digits = str(abs(units)).rjust(decimals + 1, "0")
+    return f"{sign}{digits[:-decimals]}.{digits[-decimals:]}"
+
+
+def ratio_from_units(numerator: int, denominator: int, decimals: int) -> str:
+    """``numerator / denominator`` units as a decimal string, rounded half up to ``decimals`` (both non-negative)."""
+    return from_units((2 * numerator + denominator) // (2 * denominator), decimals)

@@ -1,0 +1,290 @@
+"""The only read door: every question the doors ask of the tables, in one place.
+
+Functions take keyword arguments, answer rows or plain values, and raise ``ProblemError`` where there is nothing. Lists
+are keyset-paged: they answer one more row than asked for only to know whether there is a next page.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any
+
+from django.db import connection
+from django.db.models import Max
+
+from matching.events import FILL_MAKER, FILL_TAKER
+from matching.values import LAST_OPEN_STATUS, SIDE_NAMES, STATUS_NAMES
+from orders.models import Account, BookSnapshot, ClientOrderId, Event, Instrument, Order, Position, Shard, Trade
+from orders.models.trading import event_id
+from orders.schemas.orders import OrderFilter
+from orders.schemas.problems import ProblemError
+
+# A 63-bit id in text has at most this many digits; longer ones are nobody's.
+MAX_ID_DIGITS = 19
+
+
+@contextmanager
+def consistent_read() -> Iterator[None]:
+    """Everything read inside sees one moment of the database.
+
+    On SQLite a plain BEGIN (Django's own would take the write lock), on PostgreSQL a read-only repeatable read.
+    """
+    if connection.in_atomic_block:
+        yield
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "BEGIN" if connection.vendor == "sqlite" else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+        )
+        try:
+            yield
+        finally:
+            cursor.execute("ROLLBACK")
+
+
+# Instruments and shards
+
+
+@dataclass(frozen=True, slots=True)
+class InstrumentInfo:
+    """What never changes of an instrument."""
+
+    id: int
+    symbol: str
+    shard_id: int
+    price_decimals: int
+    quantity_decimals: int
+
+
+_instruments_by_symbol: dict[str, InstrumentInfo] = {}
+_instruments_by_id: dict[int, InstrumentInfo] = {}
+_instruments_lock = Lock()
+
+
+def forget_instruments() -> None:
+    """Drop the cache; the next question reads the table. (What is cached never changes; new instruments are found anyway.)"""
+    with _instruments_lock:
+        _instruments_by_symbol.clear()
+        _instruments_by_id.clear()
+
+
+def _remember_instruments() -> None:
+    rows = Instrument.objects.values_list("id", "symbol", "shard_id", "price_decimals", "quantity_decimals")
+    infos = [InstrumentInfo(*row) for row in rows]
+    with _instruments_lock:
+        _instruments_by_symbol.update((info.symbol, info) for info in infos)
+        _instruments_by_id.update((info.id, info) for info in infos)
+
+
+def instrument_by_symbol(symbol: str) -> InstrumentInfo:
+    """Raises ``unknown_symbol``."""
+    info = _instruments_by_symbol.get(symbol)
+    if info is None:
+        _remember_instruments()
+        info = _instruments_by_symbol.get(symbol)
+        if info is None:
+            raise ProblemError("unknown_symbol", f"There is no instrument {symbol!r}.")
+    return info
+
+
+def instrument_by_id(instrument_id: int) -> InstrumentInfo:
+    info = _instruments_by_id.get(instrument_id)
+    if info is None:
+        _remember_instruments()
+        info = _instruments_by_id[instrument_id]
+    return info
+
+
+def instrument_list() -> list[Instrument]:
+    return list(Instrument.objects.order_by("symbol"))
+
+
+def instrument_get(*, symbol: str) -> Instrument:
+    """The whole row. Raises ``unknown_symbol``."""
+    row = Instrument.objects.filter(symbol=symbol).first()
+    if row is None:
+        raise ProblemError("unknown_symbol", f"There is no instrument {symbol!r}.")
+    return row
+
+
+def next_instrument_id() -> int:
+    return (Instrument.objects.aggregate(top=Max("id"))["top"] or 0) + 1
+
+
+def shard_list() -> list[Shard]:
+    return list(Shard.objects.order_by("id"))
+
+
+def account_names(account_ids: set[int]) -> dict[int, str]:
+    return dict(Account.objects.filter(id__in=account_ids).values_list("id", "name"))
+
+
+# Orders
+
+
+def order_get(*, account_id: int, order_id: int) -> Order:
+    """An order of the account. Raises ``order_not_found``, also for other accounts' orders."""
+    row = Order.objects.filter(id=order_id, account_id=account_id).first()
+    if row is None:
+        raise ProblemError("order_not_found")
+    return row
+
+
+def order_exists(*, account_id: int, order_id: int) -> bool:
+    return Order.objects.filter(id=order_id, account_id=account_id).exists()
+
+
+def order_by_id(order_id: int) -> Order:
+    """Whoever's it is: for the service itself, never for a door."""
+    return Order.objects.get(id=order_id)
+
+
+def order_by_client_id(*, account_id: int, client_order_id: str) -> Order:
+    """Raises ``order_not_found``."""
+    claim = ClientOrderId.objects.filter(account_id=account_id, client_order_id=client_order_id).first()
+    row = None if claim is None else Order.objects.filter(id=claim.order_id).first()
+    if row is None:
+        raise ProblemError("order_not_found")
+    return row
+
+
+def order_list(*, account_id: int, filters: OrderFilter) -> tuple[list[Order], str | None]:
+    """A page of the account's orders, newest first, and the cursor of the next (None at the end)."""
+    rows = Order.objects.filter(account_id=account_id)
+    if filters.symbol is not None:
+        rows = rows.filter(instrument_id=instrument_by_symbol(filters.symbol).id)
+    if filters.status == "open":
+        rows = rows.filter(status__lte=LAST_OPEN_STATUS)
+    elif filters.status is not None:
+        rows = rows.filter(status=STATUS_NAMES.index(filters.status))
+    if filters.side is not None:
+        rows = rows.filter(side=SIDE_NAMES.index(filters.side))
+    if filters.client_order_id is not None:
+        claims = ClientOrderId.objects.filter(account_id=account_id, client_order_id=filters.client_order_id)
+        rows = rows.filter(id__in=claims.values("order_id"))
+    if filters.cursor is not None:
+        rows = rows.filter(id__lt=_as_id(filters.cursor))
+    page = list(rows.order_by("-id")[: filters.limit + 1])
+    return _page(page, filters.limit)
+
+
+def _as_id(text: str) -> int:
+    """A cursor or id as a number a 64-bit column can be compared with."""
+    return min(int(text[:MAX_ID_DIGITS]), 2**63 - 1)
+
+
+def _page(rows: list[Any], limit: int) -> tuple[list[Any], str | None]:
+    if len(rows) <= limit:
+        return rows, None
+    return rows[:limit], str(rows[limit - 1].id)
+
+
+# Trades, fills, events
+
+
+def trade_list(*, symbol: str, cursor: str | None, limit: int) -> tuple[list[Trade], str | None]:
+    """Public trades of an instrument, newest first."""
+    rows = Trade.objects.filter(instrument_id=instrument_by_symbol(symbol).id)
+    if cursor is not None:
+        rows = rows.filter(id__lt=_as_id(cursor))
+    return _page(list(rows.order_by("-id")[: limit + 1]), limit)
+
+
+def fill_list(
+    *, account_id: int, symbol: str | None, order_id: int | None, cursor: str | None, limit: int
+) -> tuple[list[Event], str | None]:
+    """The account's fills, newest first: events with their orders."""
+    rows = Event.objects.filter(account_id=account_id, kind__in=(FILL_MAKER, FILL_TAKER)).select_related("order")
+    if symbol is not None:
+        rows = rows.filter(instrument_id=instrument_by_symbol(symbol).id)
+    if order_id is not None:
+        rows = rows.filter(order_id=order_id)
+    if cursor is not None:
+        rows = rows.filter(id__lt=_as_id(cursor))
+    return _page(list(rows.order_by("-id")[: limit + 1]), limit)
+
+
+def order_fills(*, order_id: int) -> list[Event]:
+    """All fills of one order, oldest first."""
+    return list(
+        Event.objects.filter(order_id=order_id, kind__in=(FILL_MAKER, FILL_TAKER)).select_related("order").order_by("id")
+    )
+
+
+def order_event_list(*, account_id: int, order_id: int) -> list[Event]:
+    """The whole life of an order of the account, oldest first. Raises ``order_not_found``."""
+    order_get(account_id=account_id, order_id=order_id)
+    return list(Event.objects.filter(order_id=order_id).select_related("order", "actor").order_by("id"))
+
+
+def account_event_list(*, account_id: int, shard_id: int, after_sequence: int, limit: int) -> list[Event]:
+    """The account's events on a shard after a sequence, oldest first: at most ``limit``."""
+    after = event_id(shard_id, min(after_sequence, 2**47))
+    rows = Event.objects.filter(account_id=account_id, id__gt=after, id__lt=event_id(shard_id + 1, 0))
+    return list(rows.select_related("order", "actor").order_by("id")[:limit])
+
+
+def account_last_sequence(*, account_id: int, shard_id: int) -> int:
+    """The number of the account's last event on a shard, 0 where it has none."""
+    rows = Event.objects.filter(account_id=account_id, id__gt=event_id(shard_id, 0), id__lt=event_id(shard_id + 1, 0))
+    last = rows.order_by("-id").values_list("id", flat=True).first()
+    return 0 if last is None else last - event_id(shard_id, 0)
+
+
+# Positions, levels, snapshots
+
+
+def position_list(*, account_id: int) -> list[Position]:
+    return list(Position.objects.filter(account_id=account_id).order_by("instrument_id"))
+
+
+@dataclass(frozen=True, slots=True)
+class InstrumentLevels:
+    """The levels of one book as the rows say: ``levels`` are (side, price, quantity, orders) in units."""
+
+    info: InstrumentInfo
+    sequence: int
+    last_trade_sequence: int
+    levels: list[tuple[int, int, int, int]]
+
+
+def level_list(*, shard_id: int) -> tuple[int, int, list[InstrumentLevels]]:
+    """Epoch, last sequence and all levels of a shard, in one consistent read.
+
+    Quantities are summed in two halves: a sum of 53-bit numbers may pass 64 bits.
+    """
+    with consistent_read():
+        shard = Shard.objects.get(id=shard_id)
+        instruments = list(Instrument.objects.filter(shard_id=shard_id))
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT instrument_id, side, price, SUM(remaining / 67108864), SUM(remaining % 67108864), COUNT(*) "
+                f"FROM orders_order WHERE status <= {LAST_OPEN_STATUS} AND shard_id = %s "
+                "GROUP BY instrument_id, side, price",
+                [shard_id],
+            )
+            rows = cursor.fetchall()
+    levels: dict[int, list[tuple[int, int, int, int]]] = {row.id: [] for row in instruments}
+    for instrument_id, side, price, high, low, count in rows:
+        levels[instrument_id].append((side, price, int(high) * 67108864 + int(low), count))
+    found = [
+        InstrumentLevels(
+            InstrumentInfo(row.id, row.symbol, row.shard_id, row.price_decimals, row.quantity_decimals),
+            row.book_sequence,
+            row.last_trade_sequence,
+            levels[row.id],
+        )
+        for row in instruments
+    ]
+    return shard.epoch, shard.last_sequence, found
+
+
+def snapshot_list(*, symbol: str | None, cursor: str | None, limit: int) -> tuple[list[BookSnapshot], str | None]:
+    """Saved books, newest first, without their data."""
+    rows = BookSnapshot.objects.defer("data").select_related("instrument")
+    if symbol is not None:
+        rows = rows.filter(instrument_id=instrument_by_symbol(symbol).id)
+    if cursor is not None:
+        rows = rows.filter(id__lt=_as_id(cursor))
+    return _page(list(rows.order_by("-id")[: limit + 1]), limit)

@@ -1,0 +1,178 @@
+"""Saved books: save, load, prune, verify.
+
+A save never touches the live engine: it follows the tables in consistent reads and keeps its own copy of the open orders,
+so it works beside a running engine, in another process, and when there is none. What is saved is what recovery would
+load; a saved book that does not match its checksum is skipped and reported.
+"""
+
+import logging
+import zlib
+from dataclasses import dataclass
+from hashlib import blake2b
+from time import time_ns
+
+from django.db import transaction
+
+from matching.codec import SCHEMA_VERSION, decode_order, encode_order
+from matching.order import Order
+from orders import selectors
+from orders.models import BookSnapshot, Shard
+from orders.open_orders import OpenOrders
+
+log = logging.getLogger(__name__)
+
+# Saved books kept of each instrument unless the caller says otherwise.
+KEEP_DEFAULT = 20
+# zlib's level: 1 is five times as fast as the default and loses a fifth.
+COMPRESSION_LEVEL = 1
+
+
+class CorruptSnapshot(ValueError):
+    """A saved book is not what was saved; the message says how."""
+
+
+@dataclass(frozen=True, slots=True)
+class SaveReport:
+    """What one save did: ``saved`` books written, ``unchanged`` ones confirmed, as of ``sequence``."""
+
+    shard_id: int
+    sequence: int
+    saved: int
+    unchanged: int
+    orders: int
+
+
+class BookSaver:
+    """Saves the books of one shard, again and again. Keeps its copy of the open orders between saves."""
+
+    def __init__(self, shard_id: int, keep: int = KEEP_DEFAULT) -> None:
+        self.shard_id = shard_id
+        self.keep = keep
+        self._orders: OpenOrders | None = None
+        self._saved_at: dict[int, int] = {}
+
+    def save(self) -> SaveReport | None:
+        """One save. Returns None where nothing happened since the last."""
+        with selectors.consistent_read():
+            shard = Shard.objects.filter(id=self.shard_id).first()
+            if shard is None or (self._orders is not None and shard.last_sequence == self._orders.sequence):
+                return None
+            instruments = list(shard.instrument_set.order_by("id").values_list("id", "book_sequence"))
+            if self._orders is None:
+                self._orders = OpenOrders(self.shard_id)
+                self._orders.load_rows(shard.last_sequence)
+            else:
+                self._orders.advance(shard.last_sequence)
+        saved = unchanged = orders = 0
+        for instrument_id, book_sequence in instruments:
+            open_orders = self._orders.in_priority(instrument_id)
+            orders += len(open_orders)
+            if self._saved_at.get(instrument_id) == book_sequence:
+                self._confirm(instrument_id, shard.last_sequence)
+                unchanged += 1
+            else:
+                self._write(shard, instrument_id, open_orders)
+                saved += 1
+            self._saved_at[instrument_id] = book_sequence
+        return SaveReport(self.shard_id, shard.last_sequence, saved, unchanged, orders)
+
+    def _confirm(self, instrument_id: int, sequence: int) -> None:
+        latest = BookSnapshot.objects.filter(instrument_id=instrument_id).order_by("-sequence").values("id")[:1]
+        BookSnapshot.objects.filter(id__in=list(latest.values_list("id", flat=True))).update(saved_through=sequence)
+
+    def _write(self, shard: Shard, instrument_id: int, orders: list[Order]) -> None:
+        data, checksum = encode(orders)
+        bids = {order.price for order in orders if not order.side}
+        asks = {order.price for order in orders if order.side}
+        with transaction.atomic():
+            BookSnapshot.objects.create(
+                shard_id=shard.id,
+                instrument_id=instrument_id,
+                sequence=shard.last_sequence,
+                saved_through=shard.last_sequence,
+                epoch=shard.epoch,
+                schema_version=SCHEMA_VERSION,
+                orders=len(orders),
+                bid_levels=len(bids),
+                ask_levels=len(asks),
+                best_bid=max(bids, default=None),
+                best_ask=min(asks, default=None),
+                checksum=checksum,
+                data=data,
+                created_at=time_ns() // 1000,
+            )
+            prune(instrument_id, self.keep)
+
+
+def prune(instrument_id: int, keep: int) -> None:
+    """Keep the newest ``keep`` saved books of an instrument."""
+    rows = BookSnapshot.objects.filter(instrument_id=instrument_id).order_by("-sequence", "-id")
+    old = list(rows.values_list("id", flat=True)[keep:])
+    if old:
+        BookSnapshot.objects.filter(id__in=old).delete()
+
+
+def encode(orders: list[Order]) -> tuple[bytes, str]:
+    """Compressed lines of the orders, and their checksum. Streamed: a million orders are never one text."""
+    compressor = zlib.compressobj(COMPRESSION_LEVEL)
+    digest = blake2b(digest_size=16)
+    parts = []
+    for order in orders:
+        line = encode_order(order).encode() + b"\n"
+        digest.update(line)
+        parts.append(compressor.compress(line))
+    parts.append(compressor.flush())
+    return b"".join(parts), digest.hexdigest()
+
+
+def decode(snapshot: BookSnapshot) -> list[Order]:
+    """The orders of a saved book. Raises ``CorruptSnapshot``."""
+    if snapshot.schema_version != SCHEMA_VERSION:
+        raise CorruptSnapshot(f"schema version {snapshot.schema_version}, this is {SCHEMA_VERSION}")
+    try:
+        text = zlib.decompress(bytes(snapshot.data))
+    except zlib.error as error:
+        raise CorruptSnapshot(f"cannot be decompressed: {error}") from None
+    if blake2b(text, digest_size=16).hexdigest() != snapshot.checksum:
+        raise CorruptSnapshot("checksum differs")
+    try:
+        orders = [decode_order(line, snapshot.instrument_id) for line in text.decode().splitlines()]
+    except (ValueError, TypeError) as error:
+        raise CorruptSnapshot(f"not a saved book: {error}") from None
+    if len(orders) != snapshot.orders:
+        raise CorruptSnapshot(f"{len(orders)} orders, {snapshot.orders} were saved")
+    return orders
+
+
+def load_latest(shard_id: int) -> tuple[OpenOrders, list[str]] | None:
+    """The newest good saved books of a shard as open orders, and a line for each one skipped.
+
+    The result stands at the lowest sequence any of its books was found true at. None where an instrument has no good one.
+    """
+    found = OpenOrders(shard_id)
+    skipped: list[str] = []
+    sequences: list[int] = []
+    shard = Shard.objects.get(id=shard_id)
+    for instrument_id, symbol in shard.instrument_set.values_list("id", "symbol"):
+        rows = BookSnapshot.objects.filter(instrument_id=instrument_id, shard_id=shard_id).order_by("-sequence", "-id")
+        for row in rows.iterator(chunk_size=1):
+            if row.saved_through > shard.last_sequence:
+                skipped.append(f"saved book {row.id} of {symbol} is ahead of the tables ({row.saved_through})")
+                continue
+            try:
+                orders = decode(row)
+            except CorruptSnapshot as error:
+                skipped.append(f"saved book {row.id} of {symbol} at {row.sequence} is corrupt: {error}")
+                continue
+            found.by_instrument[instrument_id] = {order.order_id: order for order in orders}
+            sequences.append(row.saved_through)
+            break
+        else:
+            return None if not skipped else (_nothing(shard_id), skipped)
+    found.sequence = min(sequences, default=0)
+    return found, skipped
+
+
+def _nothing(shard_id: int) -> OpenOrders:
+    """No usable saved books: recovery starts from the rows."""
+    return OpenOrders(shard_id)

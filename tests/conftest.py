@@ -1,0 +1,68 @@
+"""What every test may use: throwaway services, a seed that is printed, cheap passwords."""
+
+import os
+import random
+from collections.abc import Iterator
+
+import pytest
+from django.test import override_settings
+from hypothesis import settings as hypothesis_settings
+
+from tests.support import services
+
+# Also under CI, where Hypothesis would otherwise choose a profile that always tries the same examples.
+hypothesis_settings.register_profile("oms", deadline=None, derandomize=False, print_blob=True)
+hypothesis_settings.load_profile("oms")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    if config.option.hypothesis_seed is None:
+        config.option.hypothesis_seed = str(random.SystemRandom().randrange(2**32))
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"hypothesis seed: repeat with --hypothesis-seed={config.option.hypothesis_seed}"
+
+
+def missing(error: services.ServiceMissing) -> None:
+    """Skip the test, saying why; fail it on the build server, where everything must be installed."""
+    if os.environ.get("CI", "").lower() == "true":
+        pytest.fail(f"{error}, and CI=true", pytrace=False)
+    pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """``postgres://…`` of an empty database on a server of this run's own."""
+    try:
+        with services.postgres_server() as url:
+            yield url
+    except services.ServiceMissing as error:
+        missing(error)
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """``redis://…`` of an empty server of this run's own."""
+    try:
+        with services.redis_server() as url:
+            yield url
+    except services.ServiceMissing as error:
+        missing(error)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> services.Chromium:
+    """The installed browser: ``with chromium.open() as browser: ...`` gives a Selenium driver with an empty profile."""
+    try:
+        return services.find_chromium()
+    except services.ServiceMissing as error:
+        missing(error)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cheap_passwords() -> Iterator[None]:
+    """The real hasher takes a third of a second for every user a test makes."""
+    with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
+        yield
