@@ -81,6 +81,12 @@ class OrderBook:
         """The level of a price, or None where nothing rests."""
         return self.bids.levels.get(price) if side == BUY else self.asks.levels.get(-price)
 
+    def top(self, side: int, depth: int) -> list[tuple[int, int, int]]:
+        """The best ``depth`` levels of a side, best first, as (price, quantity, orders)."""
+        book_side = self.asks if side else self.bids
+        levels = [book_side.levels[key] for key in book_side.keys[: -depth - 1 : -1]]
+        return [(level.price, level.quantity, level.count) for level in levels]
+
     def crosses(self, side: int, price: int) -> bool:
         """Whether an incoming order of this side and limit would meet a resting one."""
         if side == BUY:

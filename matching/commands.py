@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from matching.order import Order
 from matching.values import (
     ACTIVE,
     CONTINUOUS,
@@ -173,3 +174,6 @@ class DefineAccount:
         self.max_open_orders = max_open_orders
         self.max_order_quantity = max_order_quantity
         self.max_position = max_position
+
+
+Command = Order | Amend | Cancel | CancelAll | DefineInstrument | SetPhase | DefineAccount

@@ -5,7 +5,8 @@ Theory of operation
 * ``apply`` validates fully, then mutates. Until the first event is appended nothing has changed, so an exception up to
   there leaves the state as it was; after one past that point the state must be thrown away (the caller recovers it).
 * The caller gives the next sequence number and the time; the engine numbers its events from there and leaves the number
-  that follows in ``next_sequence``. A command without effect returns one ``COMMAND_REFUSED`` and takes no number.
+  that follows in ``next_sequence``. A command that may not be returns one ``COMMAND_REFUSED`` and takes no number; one
+  that has nothing to do (no order matches, the phase is the same) returns no event at all.
 * Open orders live in ``orders``, by id, shared by all books.
 """
 
@@ -20,6 +21,7 @@ from matching.commands import (
     Amend,
     Cancel,
     CancelAll,
+    Command,
     DefineAccount,
     DefineInstrument,
     SetPhase,
@@ -37,6 +39,7 @@ from matching.matcher import Matcher
 from matching.order import Order
 from matching.state import Account, Holding, Instrument
 from matching.values import (
+    BUY,
     CLOSED,
     CONTINUOUS,
     NO_REASON,
@@ -51,8 +54,6 @@ from matching.values import (
     R_VERSION_CONFLICT,
 )
 from matching.values import REJECTED as STATUS_REJECTED
-
-Command = Order | Amend | Cancel | CancelAll | DefineInstrument | SetPhase | DefineAccount
 
 
 class Engine(Matcher):
@@ -105,6 +106,18 @@ class Engine(Matcher):
             found = instrument.holdings[account_id] = Holding(self.account(account_id), instrument.instrument_id)
         return found
 
+    def restore(self, order: Order) -> None:
+        """Put a saved open order back into its book. In order of priority, after its instrument and limits."""
+        instrument = self.instruments[order.instrument_id]
+        holding = self.holding(order.account_id, instrument)
+        order.holding = holding
+        holding.account.open_orders += 1
+        if order.side == BUY:
+            holding.open_buy += order.remaining
+        else:
+            holding.open_sell += order.remaining
+        instrument.book.add(order)
+
     # Orders
 
     def _place(self, order: Order, at: int) -> None:
@@ -127,8 +140,9 @@ class Engine(Matcher):
             instrument.plain
             and account.plain
             and account.open_orders < account.max_open_orders
-            and quantity in instrument.quantities
-            and price in instrument.prices
+            and instrument.min_quantity <= quantity <= instrument.max_quantity
+            and not quantity % instrument.quantity_step
+            and not price % instrument.price_tick
             and not order.off_grid
         ):
             reason = refusal(

@@ -101,7 +101,7 @@ class Matcher:
 
         ``remaining`` is what the taker had open before them: each event tells the numbers right after its own trade.
         """
-        append = self.events.append
+        events = self.events
         sequence = self.next_sequence
         buying = taker.side == BUY
         value_sum = price = 0
@@ -128,8 +128,10 @@ class Matcher:
                 maker.status = FILLED
                 theirs.account.open_orders -= 1
             done = maker.quantity - left - maker.canceled
-            append((FILL_MAKER, sequence, maker, price, quantity, left, done, NO_REASON, 0))
-            append((FILL_TAKER, sequence + 1, taker, price, quantity, remaining, filled, NO_REASON, maker.order_id))
+            events.append((FILL_MAKER, sequence, maker, price, quantity, left, done, NO_REASON, 0))
+            events.append(
+                (FILL_TAKER, sequence + 1, taker, price, quantity, remaining, filled, NO_REASON, maker.order_id)
+            )
             sequence += 2
         self.next_sequence = sequence
         ours = taker.holding

@@ -38,8 +38,6 @@ class Instrument:
         "plain",
         "price_decimals",
         "price_tick",
-        "prices",
-        "quantities",
         "quantity_decimals",
         "quantity_step",
         "reference_price",
@@ -80,13 +78,8 @@ class Instrument:
         self.settle()
 
     def settle(self) -> None:
-        """Call after a change of rules or phase: what a new order must at least be, in a form that is quick to ask."""
+        """Call after a change of rules or phase: notes whether the quick test of a new order can be enough."""
         self.plain = self.phase == CONTINUOUS and not self.collar_bps and not self.max_notional
-        # Membership in a range of integers is one division: bounds and grid in one question.
-        self.prices = range(0, MAX_UNITS + 1, self.price_tick)
-        step = self.quantity_step
-        smallest = (self.min_quantity + step - 1) // step * step
-        self.quantities = range(smallest, self.max_quantity + 1, step)
 
     def collar(self, side: int) -> int:
         """The worst price an incoming order of ``side`` may name or trade at, or 0 where there is no collar.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """One error: its name on the wire, HTTP status, a title that never changes, and whether the same request may be sent again."""
+    """One error: name on the wire, HTTP status, a title that never changes, whether the same request may be sent again."""
 
     name: str
     status: int
@@ -30,6 +30,7 @@ _ALL = (
     Code("too_late_to_cancel", 409, "The order has ended"),
     Code("too_late_to_amend", 409, "The order has ended"),
     Code("not_amendable", 409, "This order cannot be amended so"),
+    Code("resume_too_old", 410, "Too much has happened since; read the events over REST"),
     Code("version_conflict", 412, "The order has changed meanwhile"),
     Code("request_too_large", 413, "The request is too large"),
     Code("unsupported_media_type", 415, "Requests are JSON"),
@@ -42,6 +43,7 @@ _ALL = (
     Code("risk_max_open_orders", 422, "The account has too many open orders"),
     Code("risk_max_position", 422, "The position would become too large"),
     Code("post_only_would_cross", 422, "A post-only order would trade at once"),
+    Code("too_many_subscriptions", 429, "Too many subscriptions on one connection"),
     Code("rate_limited", 429, "Too many requests", retryable=True),
     Code("internal_error", 500, "Something went wrong on our side"),
     Code("engine_unavailable", 503, "The engine takes no commands now", retryable=True),

@@ -4,7 +4,7 @@ Every function takes keyword arguments, returns once the outcome is durable, and
 ``outcome`` says whether the command can have had an effect. Nothing here touches a book or a table.
 """
 
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from hashlib import blake2b
 from time import time_ns
@@ -13,8 +13,7 @@ import orjson
 from django.conf import settings
 from django.db import close_old_connections
 
-from matching.commands import ANY_SIDE, Amend, Cancel, CancelAll, DefineAccount, DefineInstrument, SetPhase
-from matching.engine import Command
+from matching.commands import ANY_SIDE, Amend, Cancel, CancelAll, Command, DefineAccount, DefineInstrument, SetPhase
 from matching.order import Order
 from matching.values import (
     MARKET,
@@ -113,9 +112,7 @@ def order_amend(*, actor: Actor, order_id: int, request: AmendOrder, expected_ve
         off_grid |= 0 if exact else QUANTITY_OFF_GRID
     if row.type == MARKET and price:
         raise ProblemError("not_amendable", "A market order has no price.", order_id=order_id)
-    command = Amend(
-        order_id, actor.account_id, price, quantity, expected_version=expected_version, off_grid=off_grid
-    )
+    command = Amend(order_id, actor.account_id, price, quantity, expected_version=expected_version, off_grid=off_grid)
     (outcome,) = _carry_out([command], actor=actor, order_id=order_id)
     return _expect_done(outcome, order_id, "too_late_to_amend", row_exists=True)
 
@@ -138,8 +135,17 @@ def order_cancel_matching(*, actor: Actor, symbol: str | None, side: str | None)
 
 def order_cancel_on_behalf(*, actor: Actor, order_id: int) -> Outcome:
     """An operator's cancel of anybody's order."""
-    (outcome,) = _carry_out([Cancel(order_id, reason=R_OPERATOR_REQUEST)], actor=actor, order_id=order_id, expires=False)
+    (outcome,) = _carry_out(
+        [Cancel(order_id, reason=R_OPERATOR_REQUEST)], actor=actor, order_id=order_id, expires=False
+    )
     return _expect_done(outcome, order_id, "too_late_to_cancel", row_exists=outcome.kind == REFUSED)
+
+
+def commands_submit(*, actor: Actor, commands: list[Command]) -> Future[list[Outcome]]:
+    """Submit ready-made commands, to be answered together, without waiting: for tools that keep several groups under way."""
+    envelope = Envelope(commands, actor_id=actor.user_id or None, received_at=_now_us())
+    _submit(envelope, reserved=False)
+    return envelope.future
 
 
 # Configuration
@@ -252,24 +258,28 @@ def _carry_out(
     now = _now_us()
     envelope = Envelope(
         commands,
-        actor_id=actor.user_id,
+        actor_id=actor.user_id or None,
         received_at=now,
         deadline=now + COMMAND_TTL_SECONDS * 1_000_000 if expires else 0,
         fingerprints=fingerprints,
         details=details,
     )
-    try:
-        bus().submit(envelope, reserved=not expires)
-    except BusFull:
-        raise _unavailable("The engine is busy.") from None
-    except BusClosed:
-        raise _unavailable("The engine is not running.") from None
+    _submit(envelope, reserved=not expires)
     # The wait may be long and there may be many: none of them may hold a database connection meanwhile.
     close_old_connections()
     try:
         return envelope.future.result(ANSWER_TIMEOUT_SECONDS)
     except (FutureTimeout, CancelledError):
         raise ProblemError("engine_timeout", outcome="unknown", order_id=order_id) from None
+
+
+def _submit(envelope: Envelope, *, reserved: bool) -> None:
+    try:
+        bus().submit(envelope, reserved=reserved)
+    except BusFull:
+        raise _unavailable("The engine is busy.") from None
+    except BusClosed:
+        raise _unavailable("The engine is not running.") from None
 
 
 def _unavailable(detail: str, order_id: int | None = None) -> ProblemError:
@@ -288,9 +298,7 @@ def _expect_placed(outcome: Outcome, command: Order) -> Outcome:
     if outcome.kind == REPLAYED:
         row = selectors.order_by_id(outcome.order_id)
         if row.status == REJECTED:
-            raise ProblemError(
-                REASON_NAMES[row.reason], order_id=row.id, headers={"Idempotency-Replayed": "true"}
-            )
+            raise ProblemError(REASON_NAMES[row.reason], order_id=row.id, headers={"Idempotency-Replayed": "true"})
         return outcome
     if outcome.kind == CONFLICT:
         raise ProblemError("duplicate_client_order_id", order_id=outcome.order_id)
@@ -310,9 +318,7 @@ def _problem_of(outcome: Outcome, order_id: int | None) -> ProblemError:
     if outcome.kind == REFUSED:
         return ProblemError(REASON_NAMES[outcome.reason], order_id=order_id)
     if outcome.kind == EXPIRED:
-        return ProblemError(
-            "command_expired", order_id=order_id, headers={"Retry-After": str(RETRY_AFTER_SECONDS)}
-        )
+        return ProblemError("command_expired", order_id=order_id, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
     if outcome.kind == UNAVAILABLE:
         return _unavailable("The engine could not write; nothing was carried out.", order_id)
     assert outcome.kind == FAILED, outcome.kind

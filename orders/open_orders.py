@@ -98,5 +98,3 @@ def totals_in_rows(shard_id: int) -> dict[tuple[int, int], tuple[int, int]]:
             (instrument_id, side): (count, int(high) * 67108864 + int(low))
             for instrument_id, side, count, high, low in cursor.fetchall()
         }
-
-

@@ -34,9 +34,7 @@ def consistent_read() -> Iterator[None]:
         yield
         return
     with connection.cursor() as cursor:
-        cursor.execute(
-            "BEGIN" if connection.vendor == "sqlite" else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-        )
+        cursor.execute("BEGIN" if connection.vendor == "sqlite" else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         try:
             yield
         finally:
@@ -149,6 +147,10 @@ def order_by_client_id(*, account_id: int, client_order_id: str) -> Order:
     return row
 
 
+def open_order_count(*, instrument_id: int) -> int:
+    return Order.objects.filter(instrument_id=instrument_id, status__lte=LAST_OPEN_STATUS).count()
+
+
 def order_list(*, account_id: int, filters: OrderFilter) -> tuple[list[Order], str | None]:
     """A page of the account's orders, newest first, and the cursor of the next (None at the end)."""
     rows = Order.objects.filter(account_id=account_id)
@@ -208,7 +210,9 @@ def fill_list(
 def order_fills(*, order_id: int) -> list[Event]:
     """All fills of one order, oldest first."""
     return list(
-        Event.objects.filter(order_id=order_id, kind__in=(FILL_MAKER, FILL_TAKER)).select_related("order").order_by("id")
+        Event.objects.filter(order_id=order_id, kind__in=(FILL_MAKER, FILL_TAKER))
+        .select_related("order")
+        .order_by("id")
     )
 
 
@@ -232,6 +236,21 @@ def account_last_sequence(*, account_id: int, shard_id: int) -> int:
     return 0 if last is None else last - event_id(shard_id, 0)
 
 
+def account_order_events(
+    *, account_id: int, shard_id: int, after_sequence: int | None, limit: int
+) -> tuple[int, list[Event]]:
+    """Where the account's order events stood at ``after_sequence`` (None: now), and those since, oldest first.
+
+    The first is the number of the account's last order event at or before it (0: none), the second at most ``limit`` rows.
+    """
+    first, beyond = event_id(shard_id, 0), event_id(shard_id + 1, 0)
+    rows = Event.objects.filter(account_id=account_id, id__gt=first, id__lt=beyond, order__isnull=False)
+    after = beyond if after_sequence is None else event_id(shard_id, min(after_sequence, 2**47))
+    start = rows.filter(id__lte=after).order_by("-id").values_list("id", flat=True).first()
+    since = list(rows.filter(id__gt=after).select_related("order").order_by("id")[:limit])
+    return 0 if start is None else start - first, since
+
+
 # Positions, levels, snapshots
 
 
@@ -249,20 +268,25 @@ class InstrumentLevels:
     levels: list[tuple[int, int, int, int]]
 
 
-def level_list(*, shard_id: int) -> tuple[int, int, list[InstrumentLevels]]:
-    """Epoch, last sequence and all levels of a shard, in one consistent read.
+def level_list(
+    *, shard_id: int, instrument_id: int | None = None
+) -> tuple[int, int, list[InstrumentLevels]]:
+    """Epoch, last sequence and all levels of a shard (or of one of its instruments), in one consistent read.
 
     Quantities are summed in two halves: a sum of 53-bit numbers may pass 64 bits.
     """
     with consistent_read():
         shard = Shard.objects.get(id=shard_id)
         instruments = list(Instrument.objects.filter(shard_id=shard_id))
+        if instrument_id is not None:
+            instruments = [row for row in instruments if row.id == instrument_id]
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT instrument_id, side, price, SUM(remaining / 67108864), SUM(remaining % 67108864), COUNT(*) "
+                "SELECT instrument_id, side, price, SUM(remaining / 67108864), SUM(remaining %% 67108864), COUNT(*) "
                 f"FROM orders_order WHERE status <= {LAST_OPEN_STATUS} AND shard_id = %s "
+                f"{'' if instrument_id is None else 'AND instrument_id = %s '}"
                 "GROUP BY instrument_id, side, price",
-                [shard_id],
+                [shard_id] if instrument_id is None else [shard_id, instrument_id],
             )
             rows = cursor.fetchall()
     levels: dict[int, list[tuple[int, int, int, int]]] = {row.id: [] for row in instruments}

@@ -2,7 +2,7 @@
 
 from concurrent.futures import Future
 
-from matching.engine import Command
+from matching.commands import Command
 from matching.order import Order
 
 # How a command came out.
@@ -72,10 +72,11 @@ class Outcome:
     """What became of one command.
 
     ``order`` is set where the command was about one order and had an effect; ``fills`` are the taker's trades of it as
-    (sequence, price, quantity); ``canceled`` the ids a cancel by filter ended; ``priority_kept`` an amend's answer.
+    (sequence, price, quantity), ``makers`` the order ids on the other side of them (never for the public); ``canceled``
+    the ids a cancel by filter ended; ``priority_kept`` an amend's answer.
     """
 
-    __slots__ = ("canceled", "fills", "kind", "order", "order_id", "priority_kept", "reason")
+    __slots__ = ("canceled", "fills", "kind", "makers", "order", "order_id", "priority_kept", "reason")
 
     def __init__(
         self,
@@ -85,6 +86,7 @@ class Outcome:
         reason: int = 0,
         order: OrderRecord | None = None,
         fills: tuple[tuple[int, int, int], ...] = (),
+        makers: tuple[int, ...] = (),
         canceled: tuple[int, ...] = (),
         priority_kept: bool = False,
     ) -> None:
@@ -93,6 +95,7 @@ class Outcome:
         self.reason = reason
         self.order = order
         self.fills = fills
+        self.makers = makers
         self.canceled = canceled
         self.priority_kept = priority_kept
 

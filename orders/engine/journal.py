@@ -11,7 +11,7 @@ from typing import Any
 from django.db import connection, transaction
 
 from matching.commands import DefineAccount, DefineInstrument
-from orders.engine.batch import Batch, Touched
+from orders.batch import Batch, Touched
 from orders.models.trading import event_id
 
 _CLAIM_ROWS = 1_000  # client order ids a statement: far below the parameters either database takes
@@ -252,15 +252,16 @@ class Journal:
         )
 
     def account_last_sequence(self, account_id: int) -> int:
-        """The number of the account's last committed event on this shard, 0 where it has none."""
+        """The number of the last committed event of the account's orders on this shard, 0 where it has none."""
         first = event_id(self.shard_id, 0)
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT MAX(id) FROM orders_event WHERE account_id = %s AND id > %s AND id <= %s",
+                "SELECT id FROM orders_event WHERE account_id = %s AND id > %s AND id <= %s AND order_id IS NOT NULL "
+                "ORDER BY id DESC LIMIT 1",
                 [account_id, first, event_id(self.shard_id, self.last_sequence)],
             )
-            last = cursor.fetchone()[0]
-        return 0 if last is None else last - first
+            row = cursor.fetchone()
+        return 0 if row is None else row[0] - first
 
 
 def _many(cursor: Any, statement: str, rows: list[Any]) -> None:
@@ -295,5 +296,3 @@ def _account_row(definition: DefineAccount) -> tuple[int, ...]:
         definition.max_position,
         definition.account_id,
     )
-
-

@@ -17,14 +17,14 @@ from time import monotonic, sleep, time_ns
 
 from django.db import DatabaseError, DataError, IntegrityError, connection
 
-from matching.engine import Command
+from matching.commands import Command
 from matching.events import ACCEPTED
 from matching.order import Order
 from matching.values import R_DUPLICATE_ORDER_ID
 from orders import status
+from orders.batch import Batch
 from orders.bus.envelope import CONFLICT, EXPIRED, FAILED, REFUSED, REPLAYED, UNAVAILABLE, Envelope, Outcome
 from orders.bus.memory import MemoryBus
-from orders.engine.batch import Batch
 from orders.engine.journal import Fenced, Journal
 from orders.engine.recovery import Recovered, recover
 from orders.feed.publisher import Listener, Publisher
@@ -212,7 +212,9 @@ class EngineLoop:
 
     def _resolve(self, group: list[Envelope], error: Exception) -> None:
         """The database failed somewhere between BEGIN and the answer to COMMIT: find out which, then go on."""
-        log.error("shard %d: the database failed (%s); finding out whether the group was committed", self.shard_id, error)
+        log.error(
+            "shard %d: the database failed (%s); finding out whether the group was committed", self.shard_id, error
+        )
         self.status.state = status.STALLED
         self.status.detail = str(error)[:200]
         pending = self._pending
@@ -349,5 +351,3 @@ def _answer(envelope: Envelope, outcomes: list[Outcome]) -> None:
 def _answer_all(group: list[Envelope], outcome: Outcome) -> None:
     for envelope in group:
         _answer(envelope, [outcome for _ in envelope.commands])
-
-

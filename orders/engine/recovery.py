@@ -57,7 +57,7 @@ def recover(shard_id: int) -> Recovered:
         with selectors.consistent_read():
             shard = Shard.objects.get(id=shard_id)
             orders = _open_orders(shard)
-            recovered = _build(shard, orders)
+            recovered = build(shard, orders)
     finally:
         if gc_was_enabled:
             gc.enable()
@@ -95,7 +95,8 @@ def _open_orders(shard: Shard) -> OpenOrders:
     return orders
 
 
-def _build(shard: Shard, orders: OpenOrders) -> Recovered:
+def build(shard: Shard, orders: OpenOrders) -> Recovered:
+    """The engine of a shard with these open orders; everything else comes from the rows."""
     engine = Engine()
     recovered = Recovered(engine, shard.epoch, shard.batch, shard.last_sequence, shard.at)
     for account_row in AccountRow.objects.all():

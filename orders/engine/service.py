@@ -33,6 +33,11 @@ class EmbeddedEngine:
         # Told when the engine has died by itself.
         self.on_death = lambda error: None
 
+    @property
+    def failed(self) -> bool:
+        """Whether the engine died by itself."""
+        return self._error is not None
+
     def acquire(self) -> None:
         """Become the owner. Raises ``AlreadyOwned``."""
         self._lock.acquire()

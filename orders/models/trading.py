@@ -79,7 +79,8 @@ class Order(models.Model):
             # An account's orders, newest first.
             models.Index(fields=("account", "id"), name="order_account"),
             # The same of those that are open; also how recovery without a saved book finds all open orders.
-            models.Index(fields=("account", "instrument", "id"), name="order_open", condition=Q(status__lte=LAST_OPEN_STATUS)
+            models.Index(
+                fields=("account", "instrument", "id"), name="order_open", condition=Q(status__lte=LAST_OPEN_STATUS)
             ),
         )
         constraints = (
@@ -94,7 +95,7 @@ class Order(models.Model):
                 | Q(status__gt=LAST_OPEN_STATUS, remaining=0),
             ),
             models.CheckConstraint(
-                name="order_price", condition=~Q(type=LIMIT) | Q(price__gt=0) | Q(status=REJECTED)
+                name="order_price", condition=~Q(type=LIMIT) | Q(price__isnull=False, price__gt=0) | Q(status=REJECTED)
             ),
             models.CheckConstraint(name="order_side", condition=Q(side__in=(0, 1))),
         )
@@ -152,9 +153,7 @@ class Event(models.Model):
             # Fills of an account, without walking over its other events.
             models.Index(fields=("account", "id"), name="event_fills", condition=Q(kind__in=(FILL_MAKER, FILL_TAKER))),
         )
-        constraints = (
-            models.CheckConstraint(name="event_kind", condition=Q(kind__gte=1, kind__lt=len(KIND_NAMES))),
-        )
+        constraints = (models.CheckConstraint(name="event_kind", condition=Q(kind__gte=1, kind__lt=len(KIND_NAMES))),)
 
     @property
     def shard_id(self) -> int:

@@ -14,6 +14,7 @@ from matching.events import (
     REJECTED,
     REPLACED,
 )
+from matching.values import CANCELED as STATUS_CANCELED
 from matching.values import (
     FILLED,
     NEW,
@@ -25,7 +26,6 @@ from matching.values import (
     TIME_IN_FORCE_NAMES,
     TYPE_NAMES,
 )
-from matching.values import CANCELED as STATUS_CANCELED
 from matching.values import REJECTED as STATUS_REJECTED
 from orders.fields import micros_to_datetime
 from orders.schemas.decimals import from_units, ratio_from_units

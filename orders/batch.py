@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from matching.commands import Amend, CancelAll, DefineAccount, DefineInstrument
-from matching.engine import Command, Engine
+from matching.commands import Amend, CancelAll, Command, DefineAccount, DefineInstrument
+from matching.engine import Engine
 from matching.events import (
     ACCEPTED,
     ACCOUNT_DEFINED,
@@ -93,6 +93,7 @@ class Batch:
             return Outcome(REFUSED, reason=events[0][REASON])
         incoming = command if isinstance(command, Order) else None
         fills: list[tuple[int, int, int]] = []
+        makers: list[int] = []
         maker: Order | None = None
         for event in events:
             kind, sequence, order, price, quantity, _, _, _, other = event
@@ -110,6 +111,7 @@ class Batch:
                 assert maker is not None
                 self._add_trade(maker, order, price, quantity, sequence - 1, at)
                 fills.append((sequence, price, quantity))
+                makers.append(other)
             elif kind == REPLACED:
                 incoming = order
                 self._touch(order.instrument_id, order.side, other, sequence)
@@ -118,7 +120,7 @@ class Batch:
         last_sequence = events[-1][1]
         if incoming is not None and incoming.level is not None:
             self._touch(incoming.instrument_id, incoming.side, incoming.price, last_sequence)
-        return self._outcome(command, events, at, tuple(fills))
+        return self._outcome(command, events, at, tuple(fills), tuple(makers))
 
     def _add_event(self, event: Event, at: int, envelope: Envelope, detail: str | None) -> None:
         kind, sequence, order, price, quantity, remaining, filled, reason, other = event
@@ -179,7 +181,12 @@ class Batch:
             self.instruments[subject] = self.engine.instruments[subject]
 
     def _outcome(
-        self, command: Command, events: list[Event], at: int, fills: tuple[tuple[int, int, int], ...]
+        self,
+        command: Command,
+        events: list[Event],
+        at: int,
+        fills: tuple[tuple[int, int, int], ...],
+        makers: tuple[int, ...],
     ) -> Outcome:
         if isinstance(command, CancelAll):
             return Outcome(DONE, canceled=tuple(event[2].order_id for event in events if event[2] is not None))
@@ -190,4 +197,4 @@ class Batch:
         sequence = self.orders[order.order_id].sequence
         record = OrderRecord(order, self.shard_id, sequence, at)
         kept = isinstance(command, Amend) and events[0][KIND] != REPLACED
-        return Outcome(DONE, order_id=order.order_id, order=record, fills=fills, priority_kept=kept)
+        return Outcome(DONE, order_id=order.order_id, order=record, fills=fills, makers=makers, priority_kept=kept)

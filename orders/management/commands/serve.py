@@ -1,0 +1,128 @@
+"""The whole service in one process: engine, HTTP, WebSockets, periodic saves."""
+
+import gc
+import logging
+import signal
+import sys
+import threading
+from typing import Any
+
+from django.core.management import BaseCommand, CommandError, CommandParser, call_command
+
+from orders.engine.ownership import AlreadyOwned
+from orders.engine.service import EmbeddedEngine
+from orders.feed.hub import hub
+from orders.management.commands.save_books import SAVE_INTERVAL_SECONDS, save_periodically
+
+log = logging.getLogger(__name__)
+
+# Waiting connections the kernel keeps: a burst of clients that reconnect at once is not refused (Daphne's default is 50).
+LISTEN_BACKLOG = 1024
+# The largest message a client may send; orders and subscriptions are far smaller.
+MAX_MESSAGE_BYTES = 64 * 1024
+# How long a busy thread may keep the interpreter: with the default of 5 ms a commit waits behind request handling.
+SWITCH_INTERVAL_SECONDS = 0.001
+# Young objects between collections. The books are long-lived and hold no cycles worth looking for at every turn.
+GC_THRESHOLDS = (50_000, 20, 50)
+# Between the last answers and the closing of sockets, so that they get out.
+LAST_ANSWERS_SECONDS = 0.3
+
+
+class Command(BaseCommand):
+    help = "Run the service: takes the lock, migrates, then serves. One process, embedded engine."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
+        parser.add_argument("--port", type=int, default=8000, help="port to listen on (default 8000)")
+        parser.add_argument(
+            "--save-interval",
+            type=float,
+            default=SAVE_INTERVAL_SECONDS,
+            help=f"seconds between book saves (default {SAVE_INTERVAL_SECONDS}, 0 for none)",
+        )
+
+    def handle(self, *args: Any, host: str, port: int, save_interval: float, **options: Any) -> None:
+        if not 0 < port < 65536:
+            raise CommandError("--port must be 1 to 65535")
+        sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
+        engine = EmbeddedEngine(listeners=[hub().listener])
+        try:
+            engine.acquire()
+        except AlreadyOwned as error:
+            raise CommandError(str(error)) from None
+        try:
+            call_command("migrate", interactive=False, verbosity=0)
+            engine.start()
+            self._serve(engine, host, port, save_interval)
+        finally:
+            engine.stop()
+
+    def _serve(self, engine: EmbeddedEngine, host: str, port: int, save_interval: float) -> None:
+        # Imported here: the import installs Twisted's asyncio reactor, which other commands have no use for.
+        from daphne.server import Server
+        from twisted.internet import reactor
+
+        from oms_project.asgi import application
+
+        stop_saving = threading.Event()
+        server = Server(
+            application,
+            endpoints=[endpoint(host, port)],
+            signal_handlers=False,
+            websocket_max_message_size=MAX_MESSAGE_BYTES,
+            websocket_max_frame_size=MAX_MESSAGE_BYTES,
+            verbosity=0,
+            server_name="oms",
+        )
+        shutdown = Shutdown(engine, reactor)
+        engine.on_death = lambda error: reactor.callFromThread(shutdown.begin)
+        for signal_number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(signal_number, lambda *_: reactor.callFromThread(shutdown.begin))
+        hub().start(reactor._asyncioEventloop)
+        if save_interval > 0:
+            threading.Thread(
+                target=save_periodically, args=(save_interval, stop_saving), name="save-books", daemon=True
+            ).start()
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
+        reactor.callWhenRunning(lambda: self._say_where(server, host, port))
+        server.run()
+        stop_saving.set()
+        if engine.failed:
+            raise CommandError(f"the engine stopped: {engine.loop.status.detail}")
+        if not server.listening_addresses:
+            raise CommandError(f"cannot listen on {host} port {port}: is another server running there?")
+
+    def _say_where(self, server: Any, host: str, port: int) -> None:
+        if server.listening_addresses:
+            shown = f"[{host}]" if ":" in host else host
+            self.stdout.write(f"Serving at http://{shown}:{port}/ - stop with Ctrl-C")
+            self.stdout.flush()
+
+
+class Shutdown:
+    """Stops in order: the intake closes, the group in hand is committed and answered, then the sockets close."""
+
+    def __init__(self, engine: EmbeddedEngine, reactor: Any) -> None:
+        self._engine = engine
+        self._reactor = reactor
+        self._begun = False
+
+    def begin(self) -> None:
+        if self._begun:
+            return
+        self._begun = True
+        log.info("stopping")
+        hub().stop()
+        self._reactor.callInThread(self._finish)
+
+    def _finish(self) -> None:
+        self._engine.stop()
+        self._reactor.callFromThread(self._reactor.callLater, LAST_ANSWERS_SECONDS, self._reactor.stop)
+
+
+def endpoint(host: str, port: int) -> str:
+    """Twisted's description of a TCP address."""
+    interface = host.replace(":", r"\:")
+    return f"tcp:port={port}:interface={interface}:backlog={LISTEN_BACKLOG}"

@@ -1,0 +1,149 @@
+"""Instruments, books, trades and what the service says of itself, on the wire."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel
+from pydantic_core import PydanticCustomError
+
+from orders.schemas.orders import Side, SymbolText
+from orders.schemas.query import Cursor, Limit, PageQuery, Query, WholeNumber
+
+# The depths of the feed, and 50, which only makes sense for a single look.
+BOOK_DEPTHS = (10, 25, 50, 100, 500, 1000)
+DEFAULT_DEPTH = 50
+
+
+def _offered_depth(depth: int) -> int:
+    if depth not in BOOK_DEPTHS:
+        raise PydanticCustomError("depth", "must be one of {depths}", {"depths": ", ".join(map(str, BOOK_DEPTHS))})
+    return depth
+
+
+class BookQuery(Query):
+    """How many levels a side: 10, 25, 50, 100, 500 or 1000."""
+
+    depth: Annotated[WholeNumber, AfterValidator(_offered_depth)] = DEFAULT_DEPTH
+
+
+class TradeQuery(PageQuery):
+    """Which page of an instrument's trades."""
+
+
+class FillQuery(PageQuery):
+    """Which of the account's fills."""
+
+    symbol: SymbolText | None = None
+    order_id: Cursor | None = None
+
+
+class EventQuery(Query):
+    """The account's events on a shard, after a sequence."""
+
+    shard: WholeNumber = 0
+    after_sequence: WholeNumber = 0
+    limit: Limit = 100
+
+
+class SnapshotQuery(PageQuery):
+    """Which saved books."""
+
+    symbol: SymbolText | None = None
+
+
+class TimeOut(BaseModel):
+    time: str
+
+
+class ShardOut(BaseModel):
+    """One engine: ``open`` takes commands; ``detail`` says why it does not."""
+
+    shard: int
+    state: Literal["starting", "recovering", "open", "stalled", "stopped"]
+    epoch: int
+    sequence: int
+    detail: str | None
+
+
+class StatusOut(BaseModel):
+    """``open`` only where every shard is."""
+
+    status: Literal["open", "unavailable"]
+    time: str
+    shards: list[ShardOut]
+
+
+class InstrumentOut(BaseModel):
+    """What can be traded, and its rules. ``price_collar`` is a fraction of the reference price; null means no limit."""
+
+    symbol: str
+    base: str
+    quote: str
+    state: Literal["closed", "pre_open", "auction", "continuous", "halted", "no_cancel"]
+    price_decimals: int
+    quantity_decimals: int
+    price_tick: str
+    quantity_step: str
+    min_quantity: str
+    max_quantity: str
+    max_notional: str | None
+    price_collar: str | None
+    reference_price: str | None
+    last_price: str | None
+
+
+class InstrumentPage(BaseModel):
+    results: list[InstrumentOut]
+    next: str | None
+
+
+Level = tuple[str, str, int]
+
+
+class BookOut(BaseModel):
+    """A book's best levels as ``[price, quantity, orders]``; ``sequence`` is that of its last displayed change."""
+
+    symbol: str
+    epoch: int
+    sequence: int
+    checksum: int
+    time: str
+    bids: list[Level]
+    asks: list[Level]
+
+
+class TradeOut(BaseModel):
+    id: str
+    sequence: int
+    price: str
+    quantity: str
+    taker_side: Side
+    time: str
+
+
+class TradePage(BaseModel):
+    results: list[TradeOut]
+    next: str | None
+
+
+class SnapshotOut(BaseModel):
+    """A saved book: true from event ``sequence`` of its shard at least through ``saved_through``."""
+
+    id: str
+    symbol: str
+    shard: int
+    epoch: int
+    sequence: int
+    saved_through: int
+    schema_version: int
+    orders: int
+    bid_levels: int
+    ask_levels: int
+    best_bid: str | None
+    best_ask: str | None
+    checksum: str
+    time: str
+
+
+class SnapshotPage(BaseModel):
+    results: list[SnapshotOut]
+    next: str | None

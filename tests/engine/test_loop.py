@@ -1,0 +1,365 @@
+"""The engine between bus and database: exactly once, and the truth whatever fails."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+from django.db import OperationalError, connection
+
+from matching.codec import state_hash
+from matching.commands import Amend, Cancel
+from matching.engine import Engine
+from matching.order import Order
+from orders import gateway, status
+from orders.bus.envelope import CONFLICT, DONE, EXPIRED, FAILED, REFUSED, REPLAYED, UNAVAILABLE, Envelope, Outcome
+from orders.bus.memory import MemoryBus
+from orders.engine.journal import Fenced, Journal
+from orders.engine.loop import EngineLoop
+from orders.engine.recovery import recover, take_over
+from orders.engine.verification import verify
+from orders.models import ClientOrderId, Event, Shard
+from orders.models import Order as OrderRow
+from orders.schemas.problems import ProblemError
+from tests.support.market import actor_for, make_account, make_instrument, place, running_engine
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Desk:
+    """An engine driven by hand, one group at a time, in the test's own thread."""
+
+    def __init__(self) -> None:
+        with running_engine():
+            self.instrument = make_instrument()
+        self.alice = make_account("alice")
+        self.bob = make_account("bob")
+        self.clock = 1_000_000
+        self.start()
+
+    def start(self) -> None:
+        take_over(0)
+        self.loop = EngineLoop(0, MemoryBus(), clock=lambda: self.clock)
+        self.loop.recover()
+        self.loop.bus.open()
+
+    def order(self, account: Any, side: int, price: int, quantity: int, client_order_id: str = "") -> Order:
+        return Order(
+            gateway.order_ids.next(),
+            account.id,
+            self.instrument.id,
+            side,
+            price,
+            quantity,
+            client_order_id=client_order_id,
+        )
+
+    def envelope(self, *commands: Any, deadline: int = 0, fingerprint: bytes = b"same") -> Envelope:
+        prints = [fingerprint if isinstance(c, Order) and c.client_order_id else None for c in commands]
+        envelope = Envelope(
+            list(commands), actor_id=None, received_at=self.clock, deadline=deadline, fingerprints=prints
+        )
+        return envelope
+
+    def group(self, *envelopes: Envelope) -> list[list[Outcome]]:
+        """Carry out envelopes as one group and return their outcomes."""
+        for envelope in envelopes:
+            self.loop.bus.submit(envelope)
+        assert self.loop.run_once()
+        return [envelope.future.result(0) for envelope in envelopes]
+
+    def kinds(self, *envelopes: Envelope) -> list[str]:
+        return [outcome.kind for outcomes in self.group(*envelopes) for outcome in outcomes]
+
+
+@pytest.fixture
+def desk() -> Iterator[Desk]:
+    yield Desk()
+    assert verify(0).differences == []
+
+
+def test_a_group_is_one_transaction_in_sequence(desk: Desk) -> None:
+    before = Shard.objects.get(id=0).batch
+    outcomes = desk.group(
+        desk.envelope(desk.order(desk.alice, 0, 100, 5)), desk.envelope(desk.order(desk.bob, 1, 100, 2))
+    )
+    assert Shard.objects.get(id=0).batch == before + 1
+    taker = outcomes[1][0]
+    assert [(price, quantity) for _, price, quantity in taker.fills] == [(100, 2)]
+    # the resting order's answer is as of its own command, although the group went on
+    assert outcomes[0][0].order is not None and outcomes[0][0].order.remaining == 5
+    assert OrderRow.objects.get(id=outcomes[0][0].order_id).remaining == 3
+
+
+def test_a_command_without_effect_writes_nothing(desk: Desk) -> None:
+    before = Shard.objects.get(id=0)
+    assert desk.kinds(desk.envelope(Cancel(12345, desk.alice.id))) == [REFUSED]
+    after = Shard.objects.get(id=0)
+    assert (after.batch, after.last_sequence) == (before.batch, before.last_sequence)
+
+
+def test_same_id_in_one_group_and_later(desk: Desk) -> None:
+    first = desk.order(desk.alice, 0, 100, 5, "a")
+    kinds = desk.kinds(
+        desk.envelope(first),
+        desk.envelope(desk.order(desk.alice, 0, 100, 5, "a")),
+        desk.envelope(desk.order(desk.alice, 0, 101, 5, "a"), fingerprint=b"other"),
+        desk.envelope(desk.order(desk.bob, 0, 100, 5, "a")),
+    )
+    assert kinds == [DONE, REPLAYED, CONFLICT, DONE]
+    again = desk.group(desk.envelope(desk.order(desk.alice, 0, 100, 5, "a")))
+    assert again[0][0].kind == REPLAYED and again[0][0].order_id == first.order_id
+    assert OrderRow.objects.count() == 2 and ClientOrderId.objects.count() == 2
+
+
+def test_a_late_command_is_not_carried_out_and_its_id_stays_free(desk: Desk) -> None:
+    late = desk.envelope(desk.order(desk.alice, 0, 100, 5, "late"), deadline=desk.clock - 1)
+    assert desk.kinds(late) == [EXPIRED]
+    assert OrderRow.objects.count() == 0
+    assert desk.kinds(desk.envelope(desk.order(desk.alice, 0, 100, 5, "late"))) == [DONE]
+
+
+def test_an_abandoned_command_is_not_carried_out(desk: Desk) -> None:
+    gone = desk.envelope(desk.order(desk.alice, 0, 100, 5))
+    gone.future.cancel()
+    desk.loop.bus.submit(gone)
+    assert not desk.loop.run_once()
+    assert OrderRow.objects.count() == 0
+
+
+def test_time_never_goes_back(desk: Desk) -> None:
+    desk.clock = 5_000_000
+    desk.group(desk.envelope(desk.order(desk.alice, 0, 100, 5)))
+    desk.clock = 4_000_000
+    desk.group(desk.envelope(desk.order(desk.alice, 0, 101, 5)))
+    times = list(Event.objects.filter(order_id__isnull=False).order_by("id").values_list("at", flat=True))
+    assert times[0] == times[1]
+
+
+def poison(order: Order) -> Order:
+    """An order the core stumbles over."""
+    order.quantity = "many"  # type: ignore[assignment]
+    return order
+
+
+def test_a_poison_command_hurts_only_itself(desk: Desk) -> None:
+    amended = desk.order(desk.alice, 0, 100, 5)
+    kinds = desk.kinds(
+        desk.envelope(amended, Amend(amended.order_id, desk.alice.id, 90, 7)),
+        desk.envelope(desk.order(desk.alice, 0, 99, 1), poison(desk.order(desk.alice, 0, 98, 1, "bad"))),
+        desk.envelope(desk.order(desk.bob, 1, 90, 2)),
+    )
+    assert kinds == [DONE, DONE, DONE, FAILED, DONE]
+    row = OrderRow.objects.get(id=amended.order_id)
+    assert (row.price, row.quantity, row.version) == (90, 7, 2)
+    assert OrderRow.objects.count() == 3
+    # the id of the one that failed was given back
+    assert desk.kinds(desk.envelope(desk.order(desk.alice, 0, 98, 1, "bad"))) == [DONE]
+
+
+def test_a_failed_assertion_stops_the_shard(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: Engine, next_sequence: int, at: int, command: Any) -> Any:
+        raise AssertionError("a bug")
+
+    envelope = desk.envelope(desk.order(desk.alice, 0, 100, 5))
+    desk.loop.bus.submit(envelope)
+    with monkeypatch.context() as patch:
+        patch.setattr(Engine, "apply", broken)
+        with pytest.raises(AssertionError, match="a bug"):
+            desk.loop.run_once()
+    assert envelope.future.result(0)[0].kind == UNAVAILABLE
+    assert desk.loop.status.state == status.STOPPED
+    assert OrderRow.objects.count() == 0
+
+
+def test_another_owner_fences_this_one_off(desk: Desk) -> None:
+    desk.group(desk.envelope(desk.order(desk.alice, 0, 100, 5)))
+    take_over(0)
+    envelope = desk.envelope(desk.order(desk.alice, 0, 101, 5))
+    desk.loop.bus.submit(envelope)
+    with pytest.raises(Fenced):
+        desk.loop.run_once()
+    assert envelope.future.result(0)[0].kind == UNAVAILABLE
+    assert OrderRow.objects.count() == 1
+
+
+def fail_once(monkeypatch: pytest.MonkeyPatch, when: str) -> None:
+    """Make the next batch fail: "before" its writes, "at" the commit (it does not happen), or "after" it (it does)."""
+    original = Journal.transaction
+    left = [1]
+
+    def transaction(self: Journal) -> Any:
+        real = original(self)
+
+        class Context:
+            def __enter__(self) -> None:
+                real.__enter__()
+                if left and when == "before":
+                    left.clear()
+                    error = OperationalError("disk I/O error")
+                    real.__exit__(OperationalError, error, None)
+                    raise error
+
+            def __exit__(self, *exc: Any) -> Any:
+                if exc[0] is None and left and when == "at":
+                    left.clear()
+                    error = OperationalError("database or disk is full")
+                    try:
+                        real.__exit__(OperationalError, error, None)
+                    except OperationalError:
+                        pass
+                    raise error
+                result = real.__exit__(*exc)
+                if exc[0] is None and left and when == "after":
+                    left.clear()
+                    raise OperationalError("connection lost while committing")
+                return result
+
+        return Context()
+
+    monkeypatch.setattr(Journal, "transaction", transaction)
+
+
+@pytest.mark.parametrize("when", ["before", "at"])
+def test_a_refused_write_answers_unavailable_and_loses_nothing(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    desk.group(desk.envelope(desk.order(desk.alice, 0, 100, 5, "kept")))
+    before = state_hash(desk.loop.state.engine)
+    fail_once(monkeypatch, when)
+    assert desk.kinds(desk.envelope(desk.order(desk.bob, 1, 100, 5, "lost"))) == [UNAVAILABLE]
+    assert state_hash(desk.loop.state.engine) == before
+    assert desk.loop.status.state == status.OPEN
+    assert OrderRow.objects.count() == 1
+    # the same request again is a new order, not a replay
+    outcome = desk.group(desk.envelope(desk.order(desk.bob, 1, 100, 5, "lost")))[0][0]
+    assert outcome.kind == DONE and len(outcome.fills) == 1
+
+
+def test_a_commit_of_unknown_outcome_that_happened_is_answered(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    fail_once(monkeypatch, "after")
+    order = desk.order(desk.alice, 0, 100, 5, "there")
+    outcome = desk.group(desk.envelope(order))[0][0]
+    assert outcome.kind == DONE and outcome.order_id == order.order_id
+    assert OrderRow.objects.get(id=order.order_id).remaining == 5
+    assert desk.kinds(desk.envelope(desk.order(desk.bob, 1, 100, 5))) == [DONE]
+    assert desk.loop.status.state == status.OPEN
+
+
+def test_a_database_that_stays_away_is_waited_for(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commit fails, and so does asking what became of it, three times: then the truth is told."""
+    fail_once(monkeypatch, "after")
+    original = Journal.has_committed
+    left = [1, 2, 3]
+
+    def has_committed(self: Journal) -> bool:
+        if left:
+            left.pop()
+            raise OperationalError("could not connect")
+        return original(self)
+
+    monkeypatch.setattr(Journal, "has_committed", has_committed)
+    monkeypatch.setattr("orders.engine.loop.RETRY_SECONDS", 0.01)
+    waiting = desk.envelope(desk.order(desk.alice, 0, 90, 1))
+    first = desk.envelope(desk.order(desk.alice, 0, 100, 5))
+    desk.loop.max_group_commands = 1
+    desk.loop.bus.submit(first)
+    desk.loop.bus.submit(waiting)
+    desk.loop.run_once()
+    assert first.future.result(0)[0].kind == DONE
+    # what waited meanwhile was sent home rather than kept
+    assert waiting.future.result(0)[0].kind == UNAVAILABLE
+    assert desk.kinds(desk.envelope(desk.order(desk.bob, 1, 100, 5))) == [DONE]
+
+
+def test_a_real_full_disk(desk: Desk) -> None:
+    """SQLite's own limit on the file's pages: the very error a full disk gives."""
+    if connection.vendor != "sqlite":
+        pytest.skip("SQLite's page limit")
+    desk.group(desk.envelope(desk.order(desk.alice, 0, 100, 5, "kept")))
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA page_count")
+        pages = cursor.fetchone()[0]
+        cursor.execute(f"PRAGMA max_page_count = {pages}")
+    group = [desk.envelope(desk.order(desk.bob, 1, 200 + i, 5, f"x{i}")) for i in range(3000)]
+    desk.loop.max_group_commands = 3000
+    kinds = set(desk.kinds(*group))
+    assert kinds == {UNAVAILABLE}
+    # the recovery opened a new connection, whose file may grow again: there is room now
+    assert desk.kinds(desk.envelope(desk.order(desk.bob, 1, 100, 5, "x1"))) == [DONE]
+    assert OrderRow.objects.count() == 2
+
+
+def test_gateway_answers_503_when_the_queue_is_full_and_cancels_still_pass() -> None:
+    alice = actor_for(make_account("alice"))
+    with running_engine() as engine:
+        make_instrument()
+        resting = place(alice, "buy", "1", "100")
+        bus = engine.loop.bus
+        hold = threading.Event()
+        original = engine.loop.process
+
+        def slow(group: Any) -> None:
+            hold.wait(10)
+            original(group)
+
+        engine.loop.process = slow  # type: ignore[method-assign]
+        capacity, bus._capacity = bus._capacity, 3
+        waiting: list[Future[list[Outcome]]] = []
+        try:
+            # one is being carried out, three wait
+            for _ in range(4):
+                waiting.append(gateway.commands_submit(actor=alice, commands=[Cancel(1, alice.account_id)]))
+                while len(waiting) == 1 and bus.waiting_commands:
+                    pass
+            with pytest.raises(ProblemError) as caught:
+                place(alice, "buy", "1", "99")
+            assert caught.value.code.name == "engine_unavailable"
+            assert caught.value.headers["Retry-After"] == "1"
+            canceling = threading.Thread(
+                target=lambda: gateway.order_cancel(actor=alice, order_id=resting.order_id), daemon=True
+            )
+            canceling.start()
+        finally:
+            bus._capacity = capacity
+            hold.set()
+            engine.loop.process = original  # type: ignore[method-assign]
+        canceling.join(5)
+        assert [future.result(5)[0].kind for future in waiting] == [REFUSED] * 4
+    assert OrderRow.objects.get(id=resting.order_id).remaining == 0
+
+
+def test_a_caller_that_gives_up_learns_unknown_with_the_order_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    alice = actor_for(make_account("alice"))
+    monkeypatch.setattr(gateway, "ANSWER_TIMEOUT_SECONDS", 0.05)
+    with running_engine() as engine:
+        make_instrument()
+        hold = threading.Event()
+        original = engine.loop.process
+        engine.loop.process = lambda group: (hold.wait(10), original(group))[1]  # type: ignore[method-assign]
+        with pytest.raises(ProblemError) as caught:
+            place(alice, "buy", "1", "100", client_order_id="maybe")
+        hold.set()
+        problem = caught.value.body("r")
+        assert (problem["code"], problem["outcome"]) == ("engine_timeout", "unknown")
+        monkeypatch.setattr(gateway, "ANSWER_TIMEOUT_SECONDS", 10)
+        # the id in the answer is the one the order got, and the same request finds it
+        assert str(place(alice, "buy", "1", "100", client_order_id="maybe").order_id) == problem["order_id"]
+    assert OrderRow.objects.count() == 1
+
+
+def test_without_an_engine_the_answer_is_503() -> None:
+    alice = actor_for(make_account("alice"))
+    with running_engine():
+        make_instrument()
+    with pytest.raises(ProblemError) as caught:
+        place(alice)
+    assert caught.value.code.name == "engine_unavailable"
+
+
+def test_recovered_state_equals_the_state_before(desk: Desk) -> None:
+    for number in range(40):
+        account = desk.alice if number % 3 else desk.bob
+        desk.group(desk.envelope(desk.order(account, number % 2, 95 + number % 11, 1 + number % 5)))
+    assert state_hash(recover(0).engine) == state_hash(desk.loop.state.engine)

@@ -1,0 +1,75 @@
+"""Verification finds every kind of difference: each is made on purpose, behind the engine's back."""
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+
+from orders import gateway
+from orders.engine.verification import verify
+from orders.schemas.orders import AmendOrder
+from orders.snapshots import BookSaver
+from tests.support.market import actor_for, make_account, make_instrument, place, running_engine
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def story() -> None:
+    """A market with a resting order, a partly filled one, an amended one, a trade, a cancel, a refusal, a saved book."""
+    alice, bob = actor_for(make_account("alice")), actor_for(make_account("bob"))
+    with running_engine():
+        make_instrument()
+        place(alice, "buy", "5", "100", client_order_id="a1")
+        place(bob, "sell", "2", "100", client_order_id="b1")
+        resting = place(alice, "buy", "3", "99")
+        gateway.order_amend(actor=alice, order_id=resting.order_id, request=AmendOrder(price="98.50"))
+        gone = place(alice, "buy", "1", "97")
+        gateway.order_cancel(actor=alice, order_id=gone.order_id)
+        with pytest.raises(Exception, match="price_not_on_tick"):
+            place(alice, "buy", "1", "97.001", client_order_id="a2")
+        place(alice, "buy", "1", "50", time_in_force="ioc")
+    BookSaver(0).save()
+
+
+def test_a_true_story_is_good(story: None, capsys: pytest.CaptureFixture[str]) -> None:
+    found = verify(0)
+    assert found.differences == []
+    assert (found.orders, found.open_orders, found.trades, found.snapshots) == (6, 2, 1, 1)
+    call_command("verify_books")
+    assert "good" in capsys.readouterr().out
+
+
+LIES = {
+    "events: a gap": ("DELETE FROM orders_event WHERE id = (SELECT MAX(id) - 1 FROM orders_event)", "events"),
+    "a fill that was more": ("UPDATE orders_event SET quantity = quantity + 1 WHERE kind = 3", "events"),
+    "an order's remainder": (
+        "UPDATE orders_order SET remaining = remaining - 1, filled = filled + 1 WHERE remaining > 1",
+        "orders",
+    ),
+    "an order's place": ("UPDATE orders_order SET priority = priority + 1 WHERE status = 0", "orders"),
+    "an order's value": ("UPDATE orders_order SET notional = '7' WHERE status = 1", "orders"),
+    "an order that vanished": ("DELETE FROM orders_order WHERE status = 4", "orders"),
+    "a trade that vanished": ("DELETE FROM orders_trade", "trades"),
+    "a trade at another price": ("UPDATE orders_trade SET price = price + 1", "trades"),
+    "a position": ("UPDATE orders_position SET bought = '1' WHERE bought <> '0'", "positions"),
+    "a client order id without an order": (
+        "UPDATE orders_clientorderid SET order_id = 5 WHERE client_order_id = 'a1'",
+        "client order ids",
+    ),
+    "a saved book's sequence": ("UPDATE orders_booksnapshot SET sequence = 3", "saved books"),
+    "a saved book's checksum": ("UPDATE orders_booksnapshot SET checksum = 'x'", "saved books"),
+    "a shard that knows more": ("UPDATE orders_shard SET last_sequence = last_sequence + 1", "events"),
+}
+
+
+@pytest.mark.parametrize("name", LIES)
+def test_every_lie_is_found(story: None, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    statement, what = LIES[name]
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+        assert cursor.rowcount > 0
+    assert any(text.startswith(what) for text in verify(0).differences), verify(0).differences
+    with pytest.raises(SystemExit) as caught:
+        call_command("verify_books")
+    assert caught.value.code == 1
+    assert "DIFFERENCE" in capsys.readouterr().err
