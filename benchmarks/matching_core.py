@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from benchmarks.flow import EXPECTED, LINES, Row, amend, generate, limit, totals
+from benchmarks.flow import EXPECTED, LINES, Row, amend, generate, totals
 from matching.book import Fill, OrderBook
 from matching.commands import Amend, Cancel, DefineInstrument
 from matching.engine import Command, Engine

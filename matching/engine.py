@@ -132,6 +132,7 @@ class Engine(Matcher):
         except KeyError:
             holding = self.holding(order.account_id, instrument)
         order.holding = holding
+        order.created_at = at
         account = holding.account
         quantity = order.quantity
         price = order.price

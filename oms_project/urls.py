@@ -14,3 +14,9 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("orders.pages.urls")),
 ]
+
+# Below /api/v1 every error is a problem document, also those raised before a view is found.
+handler400 = "orders.api.problems.bad_request"
+handler403 = "orders.api.problems.permission_denied"
+handler404 = "orders.api.problems.page_not_found"
+handler500 = "orders.api.problems.server_error"

@@ -90,7 +90,7 @@ def totals_in_rows(shard_id: int) -> dict[tuple[int, int], tuple[int, int]]:
     """What ``OpenOrders.totals`` must be, from one aggregate query. Sums in two halves: they may pass 64 bits."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT instrument_id, side, COUNT(*), SUM(remaining / 67108864), SUM(remaining % 67108864) "
+            "SELECT instrument_id, side, COUNT(*), SUM(remaining / 67108864), SUM(remaining %% 67108864) "
             f"FROM orders_order WHERE status <= {LAST_OPEN_STATUS} AND shard_id = %s GROUP BY instrument_id, side",
             [shard_id],
         )

@@ -15,8 +15,8 @@ from matching.engine import Engine
 from matching.events import FILL_TAKER, KIND, ORDER, OTHER, PRICE, QUANTITY
 from matching.levels import LevelReplica, LevelRow
 from matching.order import Order
-from matching.values import BUY, LIMIT, SELL, STP_NONE
-from orders.bus.envelope import DONE, FAILED, UNAVAILABLE, Outcome
+from matching.values import BUY, LIMIT, REJECTED, SELL, STP_NONE
+from orders.bus.envelope import FAILED, UNAVAILABLE, Outcome
 from orders.feed.publisher import CommitMessage
 from orders.flow import FlowLine
 
@@ -35,7 +35,10 @@ BookOut = tuple[int, str, int, int, int, int]
 
 @dataclass(slots=True)
 class Replayed:
-    """What came of a replay: trades and pictures of the book in the file's own ids and units, seconds of each group."""
+    """What came of a replay: trades and pictures of the book in the file's own ids and units, seconds of each group.
+
+    ``refused`` counts new orders that the engine did not accept: the file does not fit the instrument's rules.
+    """
 
     lines: int = 0
     refused: int = 0
@@ -165,12 +168,12 @@ class DurableReplay:
         for line, outcome in zip(lines, future.result(), strict=True):
             if outcome.kind in (FAILED, UNAVAILABLE):
                 raise Interrupted(f"the engine answered {outcome.kind!r} to the line with seq {line.seq}")
-            if outcome.kind != DONE:
-                self.done.refused += 1
-                continue
             record = outcome.order
+            if record is None or record.status == REJECTED:
+                # A cancel, reduction or replacement of an order that is gone means nothing; a new order is another matter.
+                self.done.refused += line.op == "N"
+                continue
             for (_, price, quantity), maker_id in zip(outcome.fills, outcome.makers, strict=True):
-                assert record is not None
                 side = "S" if record.side else "B"
                 self.done.trades.append((line.seq, ids[record.id], ids[maker_id], side, price, quantity))
 

@@ -8,11 +8,17 @@ import pytest
 from django.test import override_settings
 from hypothesis import settings as hypothesis_settings
 
+from orders import selectors
 from tests.support import services
 
 # Also under CI, where Hypothesis would otherwise choose a profile that always tries the same examples.
 hypothesis_settings.register_profile("oms", deadline=None, derandomize=False, print_blob=True)
 hypothesis_settings.load_profile("oms")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--kills", type=int, default=25, help="how often the kill test kills the server")
+    parser.addoption("--seed", type=int, default=None, help="repeat a randomised test of faults with its printed seed")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -59,6 +65,12 @@ def chromium() -> services.Chromium:
         return services.find_chromium()
     except services.ServiceMissing as error:
         missing(error)
+
+
+@pytest.fixture(autouse=True)
+def no_memories() -> None:
+    """What a process remembers of the tables is true for one database only; each test has its own."""
+    selectors.forget_instruments()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -35,6 +35,13 @@ def breaks(request: HttpRequest) -> HttpResponse:
     raise RuntimeError("on purpose")
 
 
+def error_page(status: int):
+    """Pages of our own: the project's link to addresses this URL configuration does not have."""
+    return lambda request, exception=None: HttpResponse(status=status)
+
+
+handler400, handler404, handler500 = error_page(400), error_page(404), error_page(500)
+
 urlpatterns = [
     path("echo", echo),
     path("echo-async", echo_async),

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from matching.engine import Engine
 from matching.order import Order
-from orders.engine.batch import Batch, EventRow
+from orders.batch import Batch, EventRow
 from orders.models.trading import SEQUENCE_MASK
 
 
@@ -77,7 +77,7 @@ class Publisher:
     """Keeps what ``previous`` must say and hands each message to the listeners. Lives in the engine's thread."""
 
     def __init__(self, listeners: list[Listener], last_account_sequence: Callable[[int], int]) -> None:
-        self._listeners = listeners
+        self.listeners = listeners
         self._last_account_sequence = last_account_sequence
         self._accounts: dict[int, int] = {}
         self._books: dict[int, int] = {}
@@ -111,7 +111,7 @@ class Publisher:
             ),
             tuple(batch.instruments),
         )
-        for listener in self._listeners:
+        for listener in self.listeners:
             listener(message)
 
     def _book_changes(self, batch: Batch) -> tuple[BookChange, ...]:

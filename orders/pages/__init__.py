@@ -1,0 +1,1 @@
+"""What people see in a browser: the market page, signing in and out."""

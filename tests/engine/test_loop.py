@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -205,10 +206,8 @@ def fail_once(monkeypatch: pytest.MonkeyPatch, when: str) -> None:
                 if exc[0] is None and left and when == "at":
                     left.clear()
                     error = OperationalError("database or disk is full")
-                    try:
+                    with suppress(OperationalError):
                         real.__exit__(OperationalError, error, None)
-                    except OperationalError:
-                        pass
                     raise error
                 result = real.__exit__(*exc)
                 if exc[0] is None and left and when == "after":

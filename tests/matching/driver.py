@@ -191,13 +191,13 @@ class Dice:
 
     def step(self, pair: Pair) -> tuple[str, dict[str, Any]]:
         roll = self.random.random()
-        if roll < 0.62:
+        if roll < 0.70:
             return "place", self.order(pair)
-        if roll < 0.78:
+        if roll < 0.85:
             return "amend", self.amend(pair)
-        if roll < 0.93:
+        if roll < 0.96:
             return "cancel", self.target(pair)
-        if roll < 0.95:
+        if roll < 0.963:
             return "cancel_all", self.filter()
         return self.rules()
 
@@ -208,12 +208,15 @@ class Dice:
         if pair.twin.open and self.random.random() < 0.01:
             order_id = pick(pair.twin.open).order_id
         market = self.random.random() < 0.1
+        side = pick(SIDE_NAMES)
+        # Buyers mostly bid low and sellers mostly ask high, or nothing would rest.
+        prices = PRICES if self.random.random() < 0.25 else PRICES[:3] if side == "buy" else PRICES[3:]
         return {
             "order_id": order_id,
             "account": pick(ACCOUNTS),
             "instrument": 3 if self.random.random() < 0.01 else pick((1, 1, 1, 2)),
-            "side": pick(SIDE_NAMES),
-            "price": 0 if market else pick(PRICES),
+            "side": side,
+            "price": 0 if market else pick(prices),
             "quantity": self.random.randint(1, 12),
             "type": "market" if market else "limit",
             "time_in_force": pick(("gtc", "gtc", "gtc", "gtc", "ioc", "fok")),
@@ -251,12 +254,12 @@ class Dice:
 
     def rules(self) -> tuple[str, dict[str, Any]]:
         pick = self.random.choice
-        plain = self.random.random() < 0.5
+        plain = self.random.random() < 0.75
         roll = self.random.random()
         if roll < 0.3:
             return "set_phase", {
                 "instrument": pick((*INSTRUMENTS, 3)),
-                "phase": "continuous" if plain else pick(("continuous", "halted", "closed")),
+                "phase": "continuous" if plain else pick(("halted", "closed")),
             }
         if roll < 0.65:
             return "define_instrument", {"instrument": pick(INSTRUMENTS)} | (
@@ -277,7 +280,7 @@ class Dice:
             if plain
             else {
                 "state": pick(ACCOUNT_STATE_NAMES),
-                "max_open_orders": pick((4, 100)),
+                "max_open_orders": pick((1, 4, 100)),
                 "max_order_quantity": pick((0, 8)),
                 "max_position": pick((0, 15)),
             }

@@ -71,6 +71,8 @@ class Command(BaseCommand):
             write_csv(trades, TRADE_COLUMNS, done.trades)
         if books is not None:
             write_csv(books, BOOK_COLUMNS, done.books)
+        if done.refused:
+            self.stderr.write(f"{done.refused} new orders were refused: they do not fit the rules of {symbol}")
         self.stdout.write(closing_line(done, seconds))
 
     def _durable(

@@ -1,0 +1,175 @@
+"""The event log: every step of every order and every change of configuration, read-only."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Q
+
+from matching.events import (
+    ACCOUNT_DEFINED,
+    AMENDED,
+    FILL_MAKER,
+    FILL_TAKER,
+    INSTRUMENT_DEFINED,
+    KIND_NAMES,
+    PHASE_CHANGED,
+    REPLACED,
+)
+from matching.values import PHASE_NAMES, REASON_NAMES
+from orders.admin import display
+from orders.admin.filters import AccountFilter, SymbolFilter, WordFilter
+from orders.admin.lists import Found, HistoryAdmin, Term
+from orders.models import Event, Order, Trade
+
+_CONFIGURATION = (INSTRUMENT_DEFINED, PHASE_CHANGED, ACCOUNT_DEFINED)
+
+
+class KindFilter(WordFilter):
+    title = parameter_name = "event"
+    column = "kind"
+    words = ("", *KIND_NAMES[1:])  # a refused command is no event: it is never stored
+
+
+def number(event: Event) -> str:
+    return f"{event.shard_id}/{event.sequence}"
+
+
+def step_price(event: Event) -> str | None:
+    """The price of a step; none where the order has none, or the event is of the configuration."""
+    return display.price(event, event.price) if event.price and event.kind not in _CONFIGURATION else None
+
+
+def step_quantity(event: Event) -> str | None:
+    return None if event.kind in _CONFIGURATION else display.quantity(event, event.quantity)
+
+
+def words(event: Event) -> str | None:
+    """What the numbers of an event do not say: the reason, the new phase, the price before."""
+    if event.kind == PHASE_CHANGED:
+        return f"now {PHASE_NAMES[event.quantity]}"
+    if event.kind in (AMENDED, REPLACED) and event.other != event.price:
+        return f"was at {display.price(event, event.other)}"
+    return REASON_NAMES[event.reason] or None
+
+
+def actor_name(event: Event) -> str | None:
+    """Who sent the command; a user who is gone is only a number."""
+    if event.actor_id is None:
+        return None
+    return event.actor.get_username() if event.actor is not None else f"user {event.actor_id}"
+
+
+def trade_pk(event: Event) -> int | None:
+    """The trade of a fill has the number of the maker's event, which comes right before the taker's."""
+    return event.id if event.kind == FILL_MAKER else event.id - 1 if event.kind == FILL_TAKER else None
+
+
+def event_table(events: Sequence[Event]) -> Any:
+    """An order's events on its page."""
+    heads = ("Event", "Time (UTC)", "What", "Price", "Quantity", "Filled", "Remaining", "Why", "Who")
+    rows = [
+        (
+            display.change_link(Event, event.id, number(event)),
+            display.moment(event.at),
+            KIND_NAMES[event.kind],
+            step_price(event),
+            step_quantity(event),
+            display.quantity(event, event.filled),
+            display.quantity(event, event.remaining),
+            words(event),
+            actor_name(event),
+        )
+        for event in events
+    ]
+    return display.table(heads, rows, "No events.")
+
+
+@admin.register(Event)
+class EventAdmin(HistoryAdmin):
+    named = ("account", "actor")
+    list_display = (
+        "number",
+        "time",
+        "kind_name",
+        "symbol",
+        "account_name",
+        "order_link",
+        "price",
+        "quantity",
+        "left",
+        "words",
+        "who",
+    )
+    list_filter = (KindFilter, SymbolFilter, AccountFilter)
+    search_help_text = "Event (shard/sequence), order id, client order id, account name or symbol, exactly."
+    fieldsets = (
+        (None, {"fields": ("number", "kind_name", "time", "symbol", "account_name", "order_link", "trade")}),
+        ("The step", {"fields": ("price", "quantity", "done", "left", "words")}),
+        ("The command", {"fields": ("who", "received", "details")}),
+    )
+
+    def find(self, term: Term, before: int | None) -> Found:
+        found = Found()
+        if term.event is not None:
+            found.add(Q(pk=term.event), is_exact=True)
+        if term.order_ids:
+            found.add(Q(order_id__in=term.order_ids), is_exact=True)
+        if term.account_id is not None:
+            found.add(Q(account_id=term.account_id), is_indexed=True)
+        if term.instrument_id is not None:
+            found.add(Q(instrument_id=term.instrument_id))
+        return found
+
+    @admin.display(description="event")
+    def number(self, row: Event) -> str:
+        return number(row)
+
+    @admin.display(description="time (UTC)")
+    def time(self, row: Event) -> str | None:
+        return display.moment(row.at)
+
+    @admin.display(description="received (UTC)")
+    def received(self, row: Event) -> str | None:
+        return display.moment(row.received_at)
+
+    @admin.display(description="what")
+    def kind_name(self, row: Event) -> str:
+        return KIND_NAMES[row.kind]
+
+    @admin.display(description="order")
+    def order_link(self, row: Event) -> Any:
+        return display.change_link(Order, row.order_id)
+
+    @admin.display(description="trade")
+    def trade(self, row: Event) -> Any:
+        pk = trade_pk(row)
+        return None if pk is None else display.change_link(Trade, pk, Trade(id=pk))
+
+    @admin.display(description="price")
+    def price(self, row: Event) -> str | None:
+        return step_price(row)
+
+    @admin.display(description="quantity")
+    def quantity(self, row: Event) -> str | None:
+        return step_quantity(row)
+
+    @admin.display(description="order filled")
+    def done(self, row: Event) -> str | None:
+        return None if row.kind in _CONFIGURATION else display.quantity(row, row.filled)
+
+    @admin.display(description="order remaining")
+    def left(self, row: Event) -> str | None:
+        return None if row.kind in _CONFIGURATION else display.quantity(row, row.remaining)
+
+    @admin.display(description="why")
+    def words(self, row: Event) -> str | None:
+        return words(row)
+
+    @admin.display(description="sent by")
+    def who(self, row: Event) -> str | None:
+        return actor_name(row)
+
+    @admin.display(description="as asked for")
+    def details(self, row: Event) -> str | None:
+        return row.detail

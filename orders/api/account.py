@@ -1,0 +1,58 @@
+"""What happened to the account: fills and events. And saved books."""
+
+from rest_framework.response import Response
+
+from orders import selectors
+from orders.api.base import ApiRequest, ApiView, actor_of
+from orders.api.permissions import TO_LOOK, TO_READ
+from orders.api.rendering import event_body, fill_body, page, snapshot_body
+from orders.api.schema import documented
+from orders.schemas.market import EventQuery, FillQuery, SnapshotPage, SnapshotQuery
+from orders.schemas.orders import EventPage, FillPage
+
+
+class FillsView(ApiView):
+    needs = {"GET": TO_READ}
+    queries = {"GET": FillQuery}
+
+    @documented("fill_list", "Fills of the account, newest first", FillPage, tag="account", errors=("unknown_symbol",))
+    def get(self, request: ApiRequest) -> Response:
+        query = self.query
+        rows, following = selectors.fill_list(
+            account_id=actor_of(request).account_id,
+            symbol=query.symbol,
+            order_id=None if query.order_id is None else int(query.order_id),
+            cursor=query.cursor,
+            limit=query.limit,
+        )
+        return Response(page([fill_body(row) for row in rows], following))
+
+
+class EventsView(ApiView):
+    needs = {"GET": TO_READ}
+    queries = {"GET": EventQuery}
+
+    @documented("event_list", "Events of the account on a shard, oldest first", EventPage, tag="account")
+    def get(self, request: ApiRequest) -> Response:
+        """`next` is the `after_sequence` of the following page, null where there is none yet."""
+        query = self.query
+        rows = selectors.account_event_list(
+            account_id=actor_of(request).account_id,
+            shard_id=query.shard,
+            after_sequence=query.after_sequence,
+            limit=query.limit + 1,
+        )
+        following = str(rows[query.limit - 1].sequence) if len(rows) > query.limit else None
+        return Response(page([event_body(row) for row in rows[: query.limit]], following))
+
+
+class SnapshotsView(ApiView):
+    needs = {"GET": TO_LOOK}
+    queries = {"GET": SnapshotQuery}
+
+    @documented("snapshot_list", "Saved books, newest first", SnapshotPage, tag="account", errors=("unknown_symbol",))
+    def get(self, request: ApiRequest) -> Response:
+        rows, following = selectors.snapshot_list(
+            symbol=self.query.symbol, cursor=self.query.cursor, limit=self.query.limit
+        )
+        return Response(page([snapshot_body(row) for row in rows], following))

@@ -1,0 +1,61 @@
+"""Market data: instruments, books, public trades."""
+
+from rest_framework.response import Response
+
+from orders import selectors
+from orders.api.base import ApiRequest, ApiView, path_symbol
+from orders.api.permissions import MARKET_DATA
+from orders.api.rendering import instrument_body, page, trade_body
+from orders.api.schema import documented
+from orders.feed.hub import hub
+from orders.schemas.market import BookOut, BookQuery, InstrumentOut, InstrumentPage, TradePage, TradeQuery
+from orders.schemas.render import level_out, wire_time
+
+
+class InstrumentsView(ApiView):
+    needs = {"GET": MARKET_DATA}
+
+    @documented("instrument_list", "All instruments, by symbol", InstrumentPage, tag="market data")
+    def get(self, request: ApiRequest) -> Response:
+        return Response(page([instrument_body(row) for row in selectors.instrument_list()], None))
+
+
+class InstrumentView(ApiView):
+    needs = {"GET": MARKET_DATA}
+
+    @documented("instrument_get", "One instrument", InstrumentOut, tag="market data", errors=("unknown_symbol",))
+    def get(self, request: ApiRequest, symbol: str) -> Response:
+        return Response(instrument_body(selectors.instrument_get(symbol=path_symbol(symbol))))
+
+
+class BookView(ApiView):
+    needs = {"GET": MARKET_DATA}
+    queries = {"GET": BookQuery}
+
+    @documented("book_get", "The best levels of a book", BookOut, tag="market data", errors=("unknown_symbol",))
+    def get(self, request: ApiRequest, symbol: str) -> Response:
+        instrument = selectors.instrument_by_symbol(path_symbol(symbol))
+        book = hub().book(instrument.id, self.query.depth)
+        return Response(
+            {
+                "symbol": instrument.symbol,
+                "epoch": book.epoch,
+                "sequence": book.sequence,
+                "checksum": book.checksum,
+                "time": wire_time(book.at),
+                "bids": [level_out(level, instrument) for level in book.bids],
+                "asks": [level_out(level, instrument) for level in book.asks],
+            }
+        )
+
+
+class TradesView(ApiView):
+    needs = {"GET": MARKET_DATA}
+    queries = {"GET": TradeQuery}
+
+    @documented("trade_list", "Public trades, newest first", TradePage, tag="market data", errors=("unknown_symbol",))
+    def get(self, request: ApiRequest, symbol: str) -> Response:
+        rows, following = selectors.trade_list(
+            symbol=path_symbol(symbol), cursor=self.query.cursor, limit=self.query.limit
+        )
+        return Response(page([trade_body(row) for row in rows], following))

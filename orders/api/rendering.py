@@ -1,0 +1,149 @@
+"""From outcomes and rows to bodies: looks up the instrument, then asks ``orders.schemas.render``."""
+
+from typing import Any
+
+from matching.events import FILL_MAKER
+from matching.values import PHASE_NAMES
+from orders import selectors
+from orders.actors import Actor
+from orders.bus.envelope import Outcome
+from orders.models import BookSnapshot, Event, Instrument, Order, Trade
+from orders.schemas import render
+from orders.schemas.decimals import from_units
+
+# A collar is kept in ten-thousandths of the reference price.
+COLLAR_DECIMALS = 4
+
+
+def order_body(order: Any, actor: Actor) -> dict[str, Any]:
+    """An order of the actor's account: a row, or the record of an outcome."""
+    return render.order_out(order, selectors.instrument_by_id(order.instrument_id), actor.account_name)
+
+
+def outcome_body(outcome: Outcome, actor: Actor) -> dict[str, Any]:
+    """The order after a command that had its effect, with what it traded."""
+    order = outcome.order
+    assert order is not None
+    instrument = selectors.instrument_by_id(order.instrument_id)
+    body = render.order_out(order, instrument, actor.account_name)
+    body["fills"] = [
+        render.fill_out(
+            shard_id=order.shard_id,
+            sequence=sequence,
+            trade_sequence=sequence - 1,
+            order_id=order.id,
+            side=order.side,
+            price=price,
+            quantity=quantity,
+            is_maker=False,
+            at=order.updated_at,
+            instrument=instrument,
+        )
+        for sequence, price, quantity in outcome.fills
+    ]
+    return body
+
+
+def stored_body(row: Order, actor: Actor) -> dict[str, Any]:
+    """An order as it stands now, with all it ever traded: the answer to a repeated request."""
+    body = order_body(row, actor)
+    body["fills"] = [fill_body(event) for event in selectors.order_fills(order_id=row.id)]
+    return body
+
+
+def fill_body(event: Event) -> dict[str, Any]:
+    """A fill's row. A trade is numbered like its maker's event, and its taker's comes next."""
+    is_maker = event.kind == FILL_MAKER
+    return render.fill_out(
+        shard_id=event.shard_id,
+        sequence=event.sequence,
+        trade_sequence=event.sequence if is_maker else event.sequence - 1,
+        order_id=event.order_id,
+        side=event.order.side,
+        price=event.price,
+        quantity=event.quantity,
+        is_maker=is_maker,
+        at=event.at,
+        instrument=selectors.instrument_by_id(event.instrument_id),
+    )
+
+
+def event_body(event: Event) -> dict[str, Any]:
+    order = event.order
+    return render.event_out(
+        shard_id=event.shard_id,
+        sequence=event.sequence,
+        kind=event.kind,
+        order_id=event.order_id,
+        client_order_id=None if order is None else order.client_order_id,
+        side=None if order is None else order.side,
+        price=event.price,
+        quantity=event.quantity,
+        remaining=event.remaining,
+        filled=event.filled,
+        reason=event.reason,
+        actor=None if event.actor is None else event.actor.get_username(),
+        at=event.at,
+        instrument=None if event.instrument_id is None else selectors.instrument_by_id(event.instrument_id),
+    )
+
+
+def trade_body(trade: Trade) -> dict[str, Any]:
+    return render.trade_out(
+        shard_id=trade.shard_id,
+        sequence=trade.sequence,
+        price=trade.price,
+        quantity=trade.quantity,
+        taker_side=trade.taker_side,
+        at=trade.at,
+        instrument=selectors.instrument_by_id(trade.instrument_id),
+    )
+
+
+def instrument_body(row: Instrument) -> dict[str, Any]:
+    """Numbers with the instrument's decimals; a notional has those of price and quantity together."""
+
+    def price(units: int) -> str | None:
+        return from_units(units, row.price_decimals) if units else None
+
+    notional_decimals = row.price_decimals + row.quantity_decimals
+    return {
+        "symbol": row.symbol,
+        "base": row.base,
+        "quote": row.quote,
+        "state": PHASE_NAMES[row.phase],
+        "price_decimals": row.price_decimals,
+        "quantity_decimals": row.quantity_decimals,
+        "price_tick": price(row.price_tick),
+        "quantity_step": from_units(row.quantity_step, row.quantity_decimals),
+        "min_quantity": from_units(row.min_quantity, row.quantity_decimals),
+        "max_quantity": from_units(row.max_quantity, row.quantity_decimals),
+        "max_notional": from_units(row.max_notional, notional_decimals) if row.max_notional else None,
+        "price_collar": from_units(row.collar_bps, COLLAR_DECIMALS) if row.collar_bps else None,
+        "reference_price": price(row.reference_price),
+        "last_price": price(row.last_price),
+    }
+
+
+def snapshot_body(row: BookSnapshot) -> dict[str, Any]:
+    decimals = row.instrument.price_decimals
+    return {
+        "id": str(row.id),
+        "symbol": row.instrument.symbol,
+        "shard": row.shard_id,
+        "epoch": row.epoch,
+        "sequence": row.sequence,
+        "saved_through": row.saved_through,
+        "schema_version": row.schema_version,
+        "orders": row.orders,
+        "bid_levels": row.bid_levels,
+        "ask_levels": row.ask_levels,
+        "best_bid": None if row.best_bid is None else from_units(row.best_bid, decimals),
+        "best_ask": None if row.best_ask is None else from_units(row.best_ask, decimals),
+        "checksum": row.checksum,
+        "time": render.wire_time(row.created_at),
+    }
+
+
+def page(rows: list[dict[str, Any]], following: str | None) -> dict[str, Any]:
+    return {"results": rows, "next": following}

@@ -1,0 +1,90 @@
+"""What the feed reads from the tables: always in a thread, each time with a connection that is closed afterwards."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from django.db import connection
+
+from orders import selectors
+from orders.feed import frames
+from orders.feed.publisher import Execution, TradeTold
+from orders.schemas.problems import ProblemError, invalid
+from orders.selectors import InstrumentInfo, InstrumentLevels
+
+# Events a resume may bring; a client that was away longer reads them over REST first.
+MAX_RESUME_EVENTS = 10_000
+
+Answer = TypeVar("Answer")
+
+# An event of an account as it is kept for a stream: sequence, previous, message (None where it must be read again).
+Told = tuple[int, int, str | None]
+
+
+def in_thread(read: Callable[..., Answer], *arguments: object) -> Answer:
+    """Run a read in a thread of a pool: without a connection left over."""
+    try:
+        return read(*arguments)
+    finally:
+        connection.close()
+
+
+def levels(shard_id: int) -> tuple[int, int, list[InstrumentLevels]]:
+    """Epoch, last sequence and all levels of a shard, in one consistent read."""
+    return selectors.level_list(shard_id=shard_id)
+
+
+def shard_ids() -> list[int]:
+    return [shard.id for shard in selectors.shard_list()]
+
+
+def latest_trades(info: InstrumentInfo, count: int) -> list[TradeTold]:
+    """The last trades of an instrument, oldest first."""
+    rows, _ = selectors.trade_list(symbol=info.symbol, cursor=None, limit=count)
+    return [TradeTold(row.sequence, row.price, row.quantity, row.taker_side, row.at) for row in reversed(rows)]
+
+
+def executions(account_id: int, shard_id: int, after: int | None, epoch: int) -> tuple[int, list[Told]]:
+    """Where the account's stream stood at ``after`` (None: now) and what came since.
+
+    Raises ``resume_too_old`` past ``MAX_RESUME_EVENTS``, ``invalid_request`` where the shard has not come to ``after`` yet.
+    """
+    if after is not None:
+        _expect_reached(shard_id, after)
+    start, rows = selectors.account_order_events(
+        account_id=account_id, shard_id=shard_id, after_sequence=after, limit=MAX_RESUME_EVENTS + 1
+    )
+    if len(rows) > MAX_RESUME_EVENTS:
+        raise ProblemError(
+            "resume_too_old", f"More than {MAX_RESUME_EVENTS} events since {after}: read them over REST."
+        )
+    told: list[Told] = []
+    previous = start
+    for row in rows:
+        event = Execution(
+            account_id,
+            row.sequence,
+            previous,
+            row.kind,
+            row.order_id,
+            row.order.client_order_id or "",
+            row.instrument_id,
+            row.order.side,
+            row.price,
+            row.quantity,
+            row.remaining,
+            row.filled,
+            row.reason,
+            row.at,
+        )
+        info = selectors.instrument_by_id(row.instrument_id)
+        told.append((row.sequence, previous, frames.execution(info, shard_id=shard_id, epoch=epoch, told=event)))
+        previous = row.sequence
+    return start, told
+
+
+def _expect_reached(shard_id: int, after: int) -> None:
+    """A number from the future is no place to resume from: the database is not the one the client knew."""
+    for shard in selectors.shard_list():
+        if shard.id == shard_id and after <= shard.last_sequence:
+            return
+    raise invalid(f"after.{shard_id}", "the shard has not come that far", "not_reached")

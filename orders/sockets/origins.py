@@ -1,0 +1,81 @@
+"""Who may open a WebSocket, and who a browser's session says it is.
+
+A browser tells the Origin of the page and sends the cookie whatever that is, so a foreign page could listen in the
+user's name: the rule is Django's for unsafe requests. The Origin must be this service's own (scheme, host and port, the
+host one of ALLOWED_HOSTS) or one of CSRF_TRUSTED_ORIGINS; anything else is refused. Without an Origin it is a program:
+it has keys, and a cookie it may send is ignored.
+"""
+
+from http.cookies import CookieError, SimpleCookie
+from importlib import import_module
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.contrib.auth import get_user
+from django.http import HttpRequest
+from django.http.request import is_same_domain, split_domain_port, validate_host
+
+from orders import keys
+from orders.actors import Actor
+
+# A cookie header longer than any browser sends is not worth reading.
+MAX_COOKIE_BYTES = 16 * 1024
+
+
+def header(scope: dict[str, Any], name: bytes) -> str | None:
+    """A header of the handshake, the last one where it is repeated."""
+    found = None
+    for key, value in scope.get("headers", ()):
+        if key.lower() == name:
+            found = value.decode("latin1")
+    return found
+
+
+def is_allowed(scope: dict[str, Any], origin: str) -> bool:
+    """Whether pages of ``origin`` may open a socket here."""
+    if origin in settings.CSRF_TRUSTED_ORIGINS or _is_trusted_subdomain(origin):
+        return True
+    host = header(scope, b"host") or ""
+    domain, _ = split_domain_port(host)
+    return bool(domain) and validate_host(domain, settings.ALLOWED_HOSTS) and origin == f"{_scheme(scope)}://{host}"
+
+
+def session_key(scope: dict[str, Any]) -> str | None:
+    """The session of the cookie."""
+    text = header(scope, b"cookie") or ""
+    if len(text) > MAX_COOKIE_BYTES:
+        return None
+    try:
+        cookie = SimpleCookie(text).get(settings.SESSION_COOKIE_NAME)
+    except CookieError:
+        return None
+    return None if cookie is None else cookie.value
+
+
+def actor_of_session(key: str) -> Actor | None:
+    """Who is signed in with this session, if anybody. Reads the database."""
+    request = HttpRequest()
+    request.session = import_module(settings.SESSION_ENGINE).SessionStore(key)
+    return keys.actor_of_user(get_user(request))
+
+
+def _scheme(scope: dict[str, Any]) -> str:
+    if settings.SECURE_PROXY_SSL_HEADER:
+        name, value = settings.SECURE_PROXY_SSL_HEADER
+        told = header(scope, name.removeprefix("HTTP_").replace("_", "-").lower().encode())
+        return "https" if told is not None and told.split(",")[0].strip() == value else "http"
+    return "https" if scope.get("scheme") == "wss" else "http"
+
+
+def _is_trusted_subdomain(origin: str) -> bool:
+    """Whether a trusted origin such as ``https://*.example.com`` covers it."""
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return False
+    for trusted in settings.CSRF_TRUSTED_ORIGINS:
+        scheme, _, pattern = trusted.partition("://")
+        if pattern.startswith("*") and scheme == parts.scheme and is_same_domain(parts.netloc, pattern.lstrip("*")):
+            return True
+    return False

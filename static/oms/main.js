@@ -1,0 +1,176 @@
+// The market page: wires the feed, the book, the ticket and the tables together.
+
+import { Blotter } from "./blotter.js";
+import { APPLIED, BROKEN, Book } from "./book.js";
+import { byId, notice, oncePerFrame, setData, setText } from "./dom.js";
+import { Feed } from "./feed.js";
+import { Ladder } from "./ladder.js";
+import { Own } from "./own.js";
+import { request } from "./rest.js";
+import { Tape } from "./tape.js";
+import { Ticket } from "./ticket.js";
+import { capital, phaseWords } from "./words.js";
+
+const DEPTH = 25;
+// The feed does not tell of halts yet: ask.
+const INSTRUMENT_EVERY_MS = 10_000;
+
+const { dataset } = byId("content");
+const rules = {
+  symbol: dataset.symbol,
+  base: dataset.base,
+  quote: dataset.quote,
+  priceDecimals: Number(dataset.priceDecimals),
+  quantityDecimals: Number(dataset.quantityDecimals),
+  priceTick: dataset.priceTick,
+  quantityStep: dataset.quantityStep,
+  login: dataset.login,
+};
+const signedIn = Boolean(dataset.account);
+
+const feed = new Feed(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws/v1`);
+const book = new Book(DEPTH);
+const tape = new Tape();
+const own = new Own(rules);
+const blotter = signedIn ? new Blotter({ own, rules }) : null;
+const form = byId("ticket");
+const ticket = form ? new Ticket({ form, rules, book, placed: (order) => { own.take(order); own.readSoon(); } }) : null;
+const ladder = new Ladder({ book, rules, own: () => own.byPrice(), pick: (price) => ticket?.takePrice(price) });
+
+// Drawing
+
+const drawMarket = oncePerFrame(() => {
+  ladder.draw();
+  ticket?.update();
+  if (!book.ready) return;
+  setText(byId("best-bid"), book.bids[0]?.[0] ?? "–");
+  setText(byId("best-ask"), book.asks[0]?.[0] ?? "–");
+});
+const drawOwn = oncePerFrame(() => {
+  blotter?.draw();
+  ladder.draw();
+});
+own.addEventListener("change", drawOwn);
+own.addEventListener("unread", ({ detail }) => detail.retryable || notice(detail.message, { refusal: true }));
+
+// The feed
+
+/** The last executions event we have seen on each shard: where to resume after a lost connection. */
+const seen = {};
+
+function subscribe(channel) {
+  if (channel === "executions") {
+    const after = Object.keys(seen).length ? { after: seen } : {};
+    feed.send({ op: "subscribe", channel, ...after });
+  } else {
+    feed.send({ op: "subscribe", channel, symbols: [rules.symbol], ...(channel === "book" ? { depth: DEPTH } : {}) });
+  }
+}
+
+/** Leave and come back: the answer begins with a new snapshot. */
+function subscribeAgain(channel) {
+  feed.send({ op: "unsubscribe", channel, symbols: [rules.symbol], ...(channel === "book" ? { depth: DEPTH } : {}) });
+  subscribe(channel);
+}
+
+function takeBook(message) {
+  if (message.type === "resync") return book.clear();
+  const result = book.apply(message);
+  if (result === BROKEN) subscribeAgain("book");
+  if (result === APPLIED) drawMarket();
+}
+
+function takeTrades(message) {
+  if (message.type !== "resync" && !tape.apply(message)) subscribeAgain("trades");
+}
+
+function takeExecutions(message) {
+  const { shard, sequence, type } = message;
+  if (type === "snapshot") {
+    seen[shard] = Math.max(sequence, seen[shard] ?? 0);
+    own.readSoon();
+    return;
+  }
+  if (seen[shard] !== undefined && sequence <= seen[shard]) return;
+  if (seen[shard] !== undefined && message.previous > seen[shard]) own.readSoon();
+  seen[shard] = sequence;
+  own.apply(message);
+}
+
+/** An operation was refused. What cannot be resumed is begun anew; the tables are read again either way. */
+function takeRefusal(message) {
+  if (message.problem?.code === "resume_too_old") {
+    for (const shard of Object.keys(seen)) delete seen[shard];
+    subscribe("executions");
+    own.readSoon();
+  } else {
+    notice(message.problem?.detail ?? "The feed refused a subscription.", { refusal: true });
+  }
+}
+
+feed.addEventListener("open", () => {
+  book.clear();
+  subscribe("book");
+  subscribe("trades");
+  if (signedIn) {
+    subscribe("executions");
+    own.readSoon();
+  }
+  readInstrument();
+});
+
+feed.addEventListener("message", ({ detail: message }) => {
+  if (message.channel === "book" && message.symbol === rules.symbol) takeBook(message);
+  else if (message.channel === "trades" && message.symbol === rules.symbol) takeTrades(message);
+  else if (message.channel === "executions") takeExecutions(message);
+  else if (message.ok === false) takeRefusal(message);
+});
+
+// The badge
+
+const NAMES = { connecting: "Connecting", live: "Live", reconnecting: "Reconnecting", stale: "Stale" };
+
+feed.addEventListener("state", ({ detail: { state, changed } }) => {
+  if (changed) {
+    setData(byId("badge"), "state", state);
+    setData(document.body, "feed", state);
+    setText(byId("badge-state"), NAMES[state]);
+  }
+  const seconds = feed.age === null ? null : Math.floor(feed.age);
+  let age = "";
+  if (seconds !== null) age = state === "live" ? `${seconds} s ago` : `no data for ${seconds} s`;
+  setText(byId("badge-age"), age);
+});
+
+// The instrument: its phase, and the last price of a market without recent trades
+
+async function readInstrument() {
+  try {
+    const { body } = await request("GET", `instruments/${encodeURIComponent(rules.symbol)}`);
+    showPhase(body.state);
+    if (body.last_price && byId("last-price").textContent === "–") setText(byId("last-price"), body.last_price);
+  } catch {
+    // The badge tells of a lost connection; the next reading comes anyway.
+  }
+}
+
+function showPhase(state) {
+  setData(byId("phase"), "phase", state);
+  setText(byId("phase"), capital(phaseWords(state)));
+}
+
+setInterval(() => document.hidden || readInstrument(), INSTRUMENT_EVERY_MS);
+
+// The instrument picker closes like a menu
+
+document.addEventListener("click", (event) => byId("picker").contains(event.target) || (byId("picker").open = false));
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && byId("picker").open) {
+    byId("picker").open = false;
+    byId("picker").querySelector("summary").focus();
+  }
+});
+
+showPhase(byId("phase").dataset.phase);
+drawOwn();
+feed.start();

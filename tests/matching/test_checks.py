@@ -1,0 +1,202 @@
+"""The ladder of refusals, row by row: of two reasons that both hold, the upper one is the answer."""
+
+from __future__ import annotations
+
+from itertools import combinations, pairwise
+from typing import Any, NamedTuple
+
+import pytest
+
+from matching.commands import Amend, Cancel, DefineAccount, DefineInstrument, SetPhase
+from matching.engine import Engine
+from matching.events import ACCEPTED, COMMAND_REFUSED, KIND, REASON, REJECTED
+from matching.order import Order
+from matching.values import (
+    ACCOUNT_HALTED,
+    ACTIVE,
+    BUY,
+    CLOSED,
+    CONTINUOUS,
+    HALTED,
+    MARKET,
+    PRICE_OFF_GRID,
+    QUANTITY_OFF_GRID,
+    REASON_NAMES,
+    REDUCING,
+    SELL,
+)
+
+ALICE, BOB = 1, 2
+
+
+class Rung(NamedTuple):
+    """One row of the ladder: the reason, and what makes the plain order (buy 10 @ 100) fail it."""
+
+    reason: str
+    instrument: dict[str, int] = {}
+    account: dict[str, int] = {}
+    order: dict[str, Any] = {}
+    phase: int = CONTINUOUS
+
+
+LADDER = [
+    Rung("unknown_symbol", order={"instrument_id": 9}),
+    Rung("duplicate_order_id", order={"order_id": 1}),
+    Rung("market_halted", phase=HALTED),
+    Rung("market_closed", phase=CLOSED),
+    Rung("account_halted", account={"state": ACCOUNT_HALTED}),
+    Rung("account_reducing_only", account={"state": REDUCING}),
+    Rung("price_not_on_tick", order={"off_grid": PRICE_OFF_GRID}),
+    Rung("price_not_on_tick", instrument={"price_tick": 7}),
+    Rung("quantity_not_on_step", order={"off_grid": QUANTITY_OFF_GRID}),
+    Rung("quantity_not_on_step", instrument={"quantity_step": 3}),
+    Rung("quantity_below_minimum", instrument={"min_quantity": 20}),
+    Rung("risk_max_quantity", instrument={"max_quantity": 5}),
+    Rung("price_collar", instrument={"collar_bps": 100, "reference_price": 50}),
+    Rung("risk_max_quantity", account={"max_order_quantity": 5}),
+    Rung("risk_max_notional", instrument={"max_notional": 999}),
+    Rung("risk_max_open_orders", account={"max_open_orders": 0}),
+    Rung("risk_max_position", account={"max_position": 9}),
+    Rung("post_only_would_cross", order={"post_only": True}),
+]
+
+
+def compatible(upper: Rung, lower: Rung) -> bool:
+    """Whether one order can fail both: not where they need different values of the same thing."""
+    keys = {"price_tick", "quantity_step", "state", "instrument_id"}
+    first, second = ({*rung.instrument, *rung.account, *rung.order} & keys for rung in (upper, lower))
+    both_phases = upper.phase != CONTINUOUS and lower.phase != CONTINUOUS
+    no_such_quantity = "min_quantity" in upper.instrument and "max_quantity" in lower.instrument
+    return not (first & second) and not both_phases and not no_such_quantity
+
+
+def world(rungs: list[Rung]) -> Engine:
+    """An engine with bob's sell 3 @ 100 in the book (order 1), and the rules of the rungs."""
+    engine = Engine()
+    engine.apply(1, 0, DefineInstrument(1, "ACME-USD"))
+    engine.apply(2, 0, Order(1, BOB, 1, SELL, 100, 3))
+    rules: dict[str, int] = {}
+    limits: dict[str, int] = {}
+    for rung in rungs:
+        rules |= rung.instrument
+        limits |= rung.account
+    engine.apply(engine.next_sequence, 0, DefineInstrument(1, "ACME-USD", **rules))
+    engine.apply(engine.next_sequence, 0, DefineAccount(ALICE, **limits))
+    for rung in rungs:
+        if rung.phase != CONTINUOUS:
+            engine.apply(engine.next_sequence, 0, SetPhase(1, rung.phase))
+    return engine
+
+
+def order(rungs: list[Rung]) -> Order:
+    fields: dict[str, Any] = {"order_id": 2, "instrument_id": 1, "off_grid": 0, "post_only": False}
+    for rung in rungs:
+        for key, value in rung.order.items():
+            fields[key] = fields[key] | value if key == "off_grid" else value
+    return Order(
+        fields["order_id"],
+        ALICE,
+        fields["instrument_id"],
+        BUY,
+        100,
+        10,
+        post_only=fields["post_only"],
+        off_grid=fields["off_grid"],
+    )
+
+
+def answer(engine: Engine, command: Order | Amend) -> tuple[int, str]:
+    [event] = engine.apply(engine.next_sequence, 0, command)
+    engine.check_invariants()
+    return event[KIND], REASON_NAMES[event[REASON]]
+
+
+def test_the_plain_order_is_accepted() -> None:
+    engine = world([])
+    events = engine.apply(engine.next_sequence, 0, order([]))
+    assert events[0][KIND] == ACCEPTED
+
+
+@pytest.mark.parametrize("rung", LADDER, ids=[f"{number} {rung.reason}" for number, rung in enumerate(LADDER)])
+def test_each_rung_alone(rung: Rung) -> None:
+    kind, reason = answer(world([rung]), order([rung]))
+    assert reason == rung.reason
+    kept = rung.reason not in ("unknown_symbol", "duplicate_order_id")
+    assert kind == (REJECTED if kept else COMMAND_REFUSED)
+
+
+PAIRS = [pair for pair in combinations(LADDER, 2) if compatible(*pair)]
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=[f"{upper.reason} over {lower.reason}" for upper, lower in PAIRS])
+def test_the_upper_of_two(pair: tuple[Rung, Rung]) -> None:
+    assert answer(world(list(pair)), order(list(pair)))[1] == pair[0].reason
+
+
+def test_neighbours_are_among_the_pairs() -> None:
+    """Every neighbour in the ladder is compared, but for those no single order can fail both of."""
+    missing = [
+        (upper.reason, lower.reason)
+        for upper, lower in pairwise(LADDER)
+        if not compatible(upper, lower) and upper.reason != lower.reason
+    ]
+    assert missing == [
+        ("market_halted", "market_closed"),
+        ("account_halted", "account_reducing_only"),
+        ("quantity_below_minimum", "risk_max_quantity"),
+    ]
+
+
+AMENDABLE = [rung for rung in LADDER[2:] if rung.reason not in ("post_only_would_cross", "risk_max_open_orders")]
+AMEND_PAIRS = [pair for pair in combinations(AMENDABLE, 2) if compatible(*pair)]
+
+
+def amended(rungs: list[Rung]) -> tuple[Engine, Amend]:
+    """Alice's buy 9 @ 99 rested before the rules changed; she amends it to 10 @ 100."""
+    engine = world([])
+    engine.apply(engine.next_sequence, 0, Order(2, ALICE, 1, BUY, 99, 9))
+    changed = world(rungs)
+    engine.apply(engine.next_sequence, 0, DefineInstrument(1, "ACME-USD", **rules_of(rungs)))
+    theirs = changed.accounts[ALICE]
+    limits = (theirs.state, theirs.max_open_orders, theirs.max_order_quantity, theirs.max_position)
+    engine.apply(engine.next_sequence, 0, DefineAccount(ALICE, *limits))
+    engine.apply(engine.next_sequence, 0, SetPhase(1, changed.instruments[1].phase))
+    return engine, Amend(2, ALICE, 100, 10, off_grid=order(rungs).off_grid)
+
+
+def rules_of(rungs: list[Rung]) -> dict[str, int]:
+    rules: dict[str, int] = {}
+    for rung in rungs:
+        rules |= rung.instrument
+    return rules
+
+
+@pytest.mark.parametrize(
+    "pair", AMEND_PAIRS, ids=[f"{upper.reason} over {lower.reason}" for upper, lower in AMEND_PAIRS]
+)
+def test_an_amend_repeats_the_checks(pair: tuple[Rung, Rung]) -> None:
+    engine, amend = amended(list(pair))
+    before = engine.next_sequence
+    assert answer(engine, amend) == (COMMAND_REFUSED, pair[0].reason)
+    kept = engine.orders[2]
+    assert (kept.price, kept.quantity, kept.remaining, kept.version) == (99, 9, 9, 1)
+    assert engine.next_sequence == before
+
+
+def test_an_amend_adds_no_open_order() -> None:
+    engine, amend = amended([Rung("", account={"max_open_orders": 1})])
+    assert engine.apply(engine.next_sequence, 0, amend)[0][REASON] == 0
+
+
+def test_cancels_skip_the_ladder() -> None:
+    """A halted market and a halted account still let go of their orders."""
+    engine, _ = amended([Rung("", account={"state": ACCOUNT_HALTED}, phase=HALTED)])
+    [event] = engine.apply(engine.next_sequence, 0, Cancel(2, ALICE))
+    assert REASON_NAMES[event[REASON]] == "user_request"
+    assert engine.accounts[ALICE].state != ACTIVE and 2 not in engine.orders
+
+
+def test_the_collar_does_not_refuse_market_orders() -> None:
+    engine = world([Rung("", instrument={"collar_bps": 100, "reference_price": 50})])
+    events = engine.apply(engine.next_sequence, 0, Order(2, ALICE, 1, BUY, 0, 1, MARKET))
+    assert [REASON_NAMES[event[REASON]] for event in events] == ["", "price_collar"]
