@@ -8,5 +8,6 @@ Theory of operation
   inputs give equal events and equal state hashes, always and everywhere.
 * ``Engine.apply(next_sequence, at, command)`` validates fully, then mutates, and returns numbered events. It never calls
   back. Refusals are values; an assertion that fails is a bug and stops the shard.
-* Read in this order: values, order, commands, events, lifecycle, book, state, checks, engine; then levels and codec.
+* Read in this order: values, order, commands, events, lifecycle, book, state, checks, matcher, configuration, engine; then
+  levels, codec and invariants.
 """

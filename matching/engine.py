@@ -22,7 +22,6 @@ from matching.commands import (
     Cancel,
     CancelAll,
     Command,
-    DefineAccount,
     DefineInstrument,
     SetPhase,
 )

@@ -265,7 +265,7 @@ class ApiKeyAdmin(admin.ModelAdmin):
         obj.__dict__.update(row.__dict__)
 
     def response_add(self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None) -> HttpResponse:
-        """The one page that shows the key: straight in the answer, kept neither in a session nor in any cache."""
+        """The one page that shows the key: straight in the answer, which (as all of the admin) no cache may keep."""
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
@@ -274,9 +274,7 @@ class ApiKeyAdmin(admin.ModelAdmin):
             "key": request.new_key,
             "back": reverse("admin:orders_apikey_changelist"),
         }
-        response = TemplateResponse(request, "admin/orders/apikey/created.html", context)
-        response.headers["Cache-Control"] = "no-store"
-        return response
+        return TemplateResponse(request, "admin/orders/apikey/created.html", context)
 
     # Columns
 

@@ -12,7 +12,7 @@ from django.contrib.admin.widgets import AdminSplitDateTime, AdminTextInputWidge
 from django.utils import timezone
 from pydantic import BaseModel, ValidationError
 
-from matching.values import ACCOUNT_STATE_NAMES, MAX_UNITS, PHASE_NAMES
+from matching.values import ACCOUNT_STATE_NAMES, MAX_UNITS
 from orders import gateway
 from orders.actors import OPERATE, SCOPES, Actor
 from orders.admin.operating import problem_text
@@ -115,6 +115,8 @@ class InstrumentForm(CheckedForm):
         if row is not None:
             kwargs["initial"] = {**rules_in_decimals(row), **(kwargs.get("initial") or {})}
         super().__init__(*args, **kwargs)
+        if row is not None:
+            self.fields.pop("phase", None)
 
     def spoken(self) -> dict[str, Any]:
         said = super().spoken()
@@ -141,7 +143,6 @@ def rules_in_decimals(row: Instrument) -> dict[str, Any]:
     """The form's texts of an instrument; what has no limit is empty."""
     quantity, price = row.quantity_decimals, row.price_decimals
     return {
-        "symbol": row.symbol,
         "base": row.base,
         "quote": row.quote,
         "price_tick": from_units(row.price_tick, price),
@@ -151,7 +152,6 @@ def rules_in_decimals(row: Instrument) -> dict[str, Any]:
         "max_notional": from_units(row.max_notional, price + quantity) if row.max_notional else "",
         "price_collar": from_units(row.collar_bps, 4) if row.collar_bps else "",
         "reference_price": from_units(row.reference_price, price) if row.reference_price else "",
-        "phase": PHASE_NAMES[row.phase],
     }
 
 

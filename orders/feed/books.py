@@ -7,15 +7,19 @@ not told: readers truncate. Every change is told at every depth, with empty side
 that ``sequence`` and ``previous`` are the same at all depths.
 """
 
+import logging
+from time import time_ns
 from typing import NamedTuple
 
 from matching.levels import LevelReplica, LevelRow
 from matching.values import BUY, SELL
-from orders.feed import frames
-from orders.feed.publisher import BookChange
+from orders.feed import frames, reading
+from orders.feed.board import Board, Sink
+from orders.feed.frames import BOOK
+from orders.feed.publisher import BookChange, CommitMessage
 from orders.selectors import InstrumentInfo, InstrumentLevels
 
-DEPTHS = (10, 25, 100, 500, 1000)
+log = logging.getLogger(__name__)
 
 # Changes kept while the levels are being read from the tables. A read takes milliseconds; past this many, what was kept is
 # dropped and the levels are read once more.
@@ -65,7 +69,7 @@ class Kept(NamedTuple):
 class BookFeed:
     """One instrument's levels. Not ``live`` (before the first load, after a gap) it keeps changes until it is loaded."""
 
-    __slots__ = ("at", "epoch", "info", "kept", "live", "replica", "sequence", "windows")
+    __slots__ = ("_snapshots", "at", "epoch", "info", "kept", "live", "replica", "sequence", "windows")
 
     def __init__(self, info: InstrumentInfo) -> None:
         self.info = info
@@ -76,6 +80,8 @@ class BookFeed:
         self.replica = LevelReplica()
         self.windows: dict[int, Window] = {}
         self.kept: list[Kept] = []
+        # Encoded snapshots by depth, as of ``sequence``: a thousand sockets that come at once cost one encoding.
+        self._snapshots: dict[int, str] = {}
 
     def view(self, depth: int) -> BookView:
         replica = self.replica
@@ -84,17 +90,20 @@ class BookFeed:
 
     def snapshot(self, depth: int) -> str:
         """The window of ``depth`` as a message."""
-        view = self.view(depth)
-        return frames.book_snapshot(
-            self.info,
-            depth=depth,
-            epoch=view.epoch,
-            sequence=view.sequence,
-            bids=view.bids,
-            asks=view.asks,
-            checksum=view.checksum,
-            at=view.at,
-        )
+        known = self._snapshots.get(depth)
+        if known is None:
+            view = self.view(depth)
+            known = self._snapshots[depth] = frames.book_snapshot(
+                self.info,
+                depth=depth,
+                epoch=view.epoch,
+                sequence=view.sequence,
+                bids=view.bids,
+                asks=view.asks,
+                checksum=view.checksum,
+                at=view.at,
+            )
+        return known
 
     def open_window(self, depth: int) -> None:
         """From now on changes are told at this depth too."""
@@ -133,6 +142,7 @@ class BookFeed:
                 removed[side].add(price)
         self.sequence = change.sequence
         self.at = at
+        self._snapshots.clear()
         if not self.windows:
             return []
         checksum = replica.checksum()
@@ -162,6 +172,7 @@ class BookFeed:
             replica.set(side, price, quantity, orders)
         self.epoch, self.sequence, self.at = epoch, levels.sequence, at
         self.windows = {}
+        self._snapshots.clear()
         for kept in self.kept:
             if kept.epoch != epoch or kept.change.sequence <= self.sequence:
                 continue
@@ -171,3 +182,125 @@ class BookFeed:
         self.kept.clear()
         self.live = True
         return True
+
+
+class Books:
+    """All books of the feed. Under the board's lock; what is put off by ``later`` happens in the loop."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+        self._books: dict[int, BookFeed] = {}
+        self._symbols: dict[str, InstrumentInfo] = {}
+
+    def instrument(self, symbol: str) -> InstrumentInfo | None:
+        return self._symbols.get(symbol)
+
+    def info(self, instrument_id: int) -> InstrumentInfo | None:
+        book = self._books.get(instrument_id)
+        return None if book is None else book.info
+
+    def live(self, instrument_id: int) -> BookFeed | None:
+        """The book if it can be relied on."""
+        book = self._books.get(instrument_id)
+        return book if book is not None and book.live else None
+
+    # Commits
+
+    def absorb(self, message: CommitMessage) -> None:
+        """Move the books by a commit. Any thread."""
+        for change in message.books:
+            self._absorb_change(message, change)
+        if any(instrument_id not in self._books for instrument_id in message.instruments):
+            self._board.later(self.load, message.shard_id)
+
+    def _absorb_change(self, message: CommitMessage, change: BookChange) -> None:
+        book = self._books.get(change.instrument_id)
+        if book is None:
+            self._board.shard(message.shard_id).missed = message.sequence
+            return
+        if book.live and change.sequence <= book.sequence:
+            return
+        if book.live and not book.fits(change):
+            self._distrust(book, "gap")
+        if book.live:
+            for depth, frame in book.apply(change, message.at):
+                self._board.later(self._board.send, (BOOK, change.instrument_id, depth), frame)
+        elif not book.offer(change, message.epoch, message.at):
+            self._board.later(self.load, message.shard_id)
+
+    def distrust(self, shard_id: int, reason: str) -> None:
+        """Read every book of a shard anew."""
+        for book in self._books.values():
+            if book.info.shard_id == shard_id:
+                self._distrust(book, reason)
+        self._board.later(self.load, shard_id)
+
+    def _distrust(self, book: BookFeed, reason: str) -> None:
+        if book.live:
+            frame = frames.resync(BOOK, book.info.symbol, reason)
+            for depth in book.windows:
+                self._board.later(self._board.send, (BOOK, book.info.id, depth), frame)
+        book.distrust()
+        self._board.later(self.load, book.info.shard_id)
+
+    # Readers (in the loop)
+
+    def subscribe(self, sink: Sink, info: InstrumentInfo, depth: int) -> None:
+        """A snapshot (at once, or when the levels are loaded), then updates."""
+        if not self._board.join(sink, (BOOK, info.id, depth)):
+            return
+        book = self._book(info)
+        if book.live:
+            book.open_window(depth)
+            sink.market((BOOK, info.id), book.snapshot(depth))
+        else:
+            self.load(info.shard_id)
+
+    def close_window(self, instrument_id: int, depth: int) -> None:
+        """Nobody listens at this depth any more."""
+        self._books[instrument_id].close_window(depth)
+
+    # Loading (in the loop)
+
+    def load(self, shard_id: int) -> None:
+        """Read the levels of a shard unless that is being done."""
+        shard = self._board.shard(shard_id)
+        if not shard.loading:
+            shard.loading = True
+            self._board.read(lambda answer, error: self._loaded(shard_id, answer, error), reading.levels, shard_id)
+
+    def _loaded(
+        self, shard_id: int, answer: tuple[int, int, list[InstrumentLevels]] | None, error: Exception | None
+    ) -> None:
+        shard = self._board.shard(shard_id)
+        shard.loading = False
+        if answer is None or answer[0] < shard.epoch or answer[1] < shard.missed:
+            if error is not None:
+                log.error("shard %d: its levels cannot be read: %s", shard_id, error)
+            self._board.again(self.load, shard_id)
+            return
+        epoch, sequence, levels = answer
+        if epoch > shard.epoch:
+            known, shard.epoch = shard.epoch, epoch
+            if known:
+                self.distrust(shard_id, "epoch")
+        shard.sequence = max(shard.sequence, sequence)
+        self._board.deliver()
+        for found in levels:
+            book = self._book(found.info)
+            if not book.live and book.load(found, epoch, time_ns() // 1000):
+                self._tell_snapshots(book)
+        if any(not book.live for book in self._books.values() if book.info.shard_id == shard_id):
+            self._board.again(self.load, shard_id)
+
+    def _tell_snapshots(self, book: BookFeed) -> None:
+        for depth in self._board.depths(BOOK, book.info.id):
+            book.open_window(depth)
+            self._board.send((BOOK, book.info.id, depth), book.snapshot(depth))
+
+    def _book(self, info: InstrumentInfo) -> BookFeed:
+        book = self._books.get(info.id)
+        if book is None:
+            book = self._books[info.id] = BookFeed(info)
+            self._symbols[info.symbol] = info
+        return book

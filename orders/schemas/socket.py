@@ -2,9 +2,10 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, TypeAdapter
+from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
 from orders.schemas.orders import Request, SymbolText
+from orders.schemas.problems import ProblemError, invalid
 
 # Channels of one instrument each, and those of an account.
 MarketChannel = Literal["book", "trades"]
@@ -69,28 +70,41 @@ class Ping(Message):
     op: Literal["ping"]
 
 
-Subscribe = Annotated[SubscribeBook | SubscribeTrades | SubscribeExecutions, Field(discriminator="channel")]
-Unsubscribe = Annotated[UnsubscribeMarket | UnsubscribeExecutions, Field(discriminator="channel")]
 ClientMessage = (
     Auth | SubscribeBook | SubscribeTrades | SubscribeExecutions | UnsubscribeMarket | UnsubscribeExecutions | Ping
 )
 
-_ADAPTER: TypeAdapter[ClientMessage] = TypeAdapter(
-    Annotated[Auth | Subscribe | Unsubscribe | Ping, Field(discriminator="op")]
-)
-_ID: TypeAdapter[int | str | None] = TypeAdapter(MessageId | None, config={"strict": True})
+_BY_OP: dict[str, type[ClientMessage]] = {"auth": Auth, "ping": Ping}
+_BY_CHANNEL: dict[str, dict[str, type[ClientMessage]]] = {
+    "subscribe": {"book": SubscribeBook, "trades": SubscribeTrades, "executions": SubscribeExecutions},
+    "unsubscribe": {"book": UnsubscribeMarket, "trades": UnsubscribeMarket, "executions": UnsubscribeExecutions},
+}
+_OPS = ", ".join((*_BY_OP, *_BY_CHANNEL))
+_ID: TypeAdapter[int | str | None] = TypeAdapter(MessageId | None, config=ConfigDict(strict=True))
 
 
 def parse_message(value: Any) -> ClientMessage:
-    """A client's message. Raises Pydantic's ``ValidationError``."""
-    return _ADAPTER.validate_python(value)
+    """A client's message from its JSON value.
+
+    Raises ``ProblemError`` where it is not clear what is meant, Pydantic's ``ValidationError`` where it is wrong.
+    """
+    if not isinstance(value, dict):
+        raise ProblemError("invalid_request", "A message is a JSON object.")
+    op = value.get("op")
+    if isinstance(op, str) and op in _BY_OP:
+        return _BY_OP[op].model_validate(value)
+    if not isinstance(op, str) or op not in _BY_CHANNEL:
+        raise invalid("op", f"must be one of {_OPS}", "unknown_op")
+    channels = _BY_CHANNEL[op]
+    channel = value.get("channel")
+    if not isinstance(channel, str) or channel not in channels:
+        raise invalid("channel", f"must be one of {', '.join(channels)}", "unknown_channel")
+    return channels[channel].model_validate(value)
 
 
 def message_id(value: Any) -> int | str | None:
     """The id of a message that may otherwise be wrong; None where it has none that can be given back."""
-    found = value.get("id") if isinstance(value, dict) else None
-    if isinstance(found, bool) or not isinstance(found, int | str):
+    try:
+        return _ID.validate_python(value.get("id") if isinstance(value, dict) else None)
+    except ValidationError:
         return None
-    if isinstance(found, str):
-        return found if len(found) <= 64 else None
-    return found if abs(found) <= 2**53 else None

@@ -82,7 +82,8 @@ class SocketConsumer(AsyncConsumer):
             connection_id=secrets.token_hex(8),
         )
         await self.send({"type": "websocket.accept"})
-        self._hub.connect(self)
+        if not self._hub.connect(self):
+            self.close(core.GOING_AWAY)
 
     async def _receive(self, text: str | None) -> None:
         task = self.protocol.receive(text, time_ns() // 1000)
@@ -164,5 +165,8 @@ class SocketConsumer(AsyncConsumer):
             if self.protocol.close_code is not None:
                 self._hub.disconnect(self)
                 await self.send({"type": "websocket.close", "code": self.protocol.close_code})
+        except Exception:
+            log.exception("a WebSocket could not be sent to")
+            self._hub.disconnect(self)
         finally:
             self._flushing = None

@@ -105,7 +105,7 @@ Task = Authenticate | Subscribe | Unsubscribe | OpenExecutions | CloseExecutions
 
 
 class SocketProtocol:
-    """One connection. ``actor`` is who a session said it is, if any; ``now`` is a clock in microseconds."""
+    """One connection. ``actor`` is who a session said it is, if any; ``connection_id`` goes into problems, for the logs."""
 
     def __init__(self, *, actor: Actor | None, public_market_data: bool, connection_id: str) -> None:
         self.actor = actor
@@ -130,7 +130,7 @@ class SocketProtocol:
         try:
             if text is None:
                 raise ProblemError("invalid_request", "Messages are text: JSON objects.")
-            if len(text) > MAX_MESSAGE_BYTES:
+            if len(text) > MAX_MESSAGE_BYTES or (not text.isascii() and len(_utf8(text)) > MAX_MESSAGE_BYTES):
                 raise ProblemError("request_too_large", f"A message has at most {MAX_MESSAGE_BYTES} bytes.")
             value = strict_json.loads(text)
             given = message_id(value)
@@ -288,7 +288,7 @@ class SocketProtocol:
         self._waiting_market = 0
 
     def _push(self, key: MarketKey | None, frame: str) -> None:
-        if self.close_code is not None and key is not None:
+        if self.close_code is not None:
             return
         if len(self._queue) >= MAX_WAITING:
             self._queue.clear()
@@ -311,3 +311,7 @@ class SocketProtocol:
         self._strikes += 1
         if self._strikes >= MAX_STRIKES:
             self.close({401: NOT_AUTHENTICATED, 403: FORBIDDEN}.get(problem.code.status, BAD_MESSAGE))
+
+
+def _utf8(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")

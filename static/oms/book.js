@@ -41,8 +41,11 @@ export class Book {
       if (!this.ready) return IGNORED;
       if (message.epoch === this.epoch && message.sequence <= this.sequence) return IGNORED;
       if (message.epoch !== this.epoch || message.previous !== this.sequence) return this.#broken();
-      for (const level of message.bids) setLevel(this.bids, level, -1, this.depth);
-      for (const level of message.asks) setLevel(this.asks, level, 1, this.depth);
+      for (const level of message.bids) setLevel(this.bids, level, -1);
+      for (const level of message.asks) setLevel(this.asks, level, 1);
+      // Only after all changes: one of them may make room for a level that another pushed beyond the depth.
+      this.bids.length = Math.min(this.bids.length, this.depth);
+      this.asks.length = Math.min(this.asks.length, this.depth);
     }
     this.epoch = message.epoch;
     this.sequence = message.sequence;
@@ -65,7 +68,7 @@ function digits(text) {
 }
 
 /** Put a level [price, quantity, orders] into a side sorted best first; `direction` is 1 for asks, -1 for bids. */
-function setLevel(side, level, direction, depth) {
+function setLevel(side, level, direction) {
   let index = 0;
   while (index < side.length && compare(side[index][0], level[0]) * direction < 0) index += 1;
   const found = index < side.length && side[index][0] === level[0];
@@ -74,5 +77,4 @@ function setLevel(side, level, direction, depth) {
     return;
   }
   side.splice(index, found ? 1 : 0, level);
-  if (side.length > depth) side.length = depth;
 }

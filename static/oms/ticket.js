@@ -111,6 +111,7 @@ export class Ticket {
     let note = "";
     if (!text) note = `Enter a ${title}.`;
     else if (!/^[0-9]+(\.[0-9]+)?$/.test(text)) note = `Write the ${title} with digits and a point, like ${fromUnits(unit * 1234n, decimals)}.`;
+    else if (!/^[0-9]{1,15}(\.|$)/.test(text)) note = `The ${title} is too large.`;
     else if (units === 0n) note = `The ${title} must be more than zero.`;
     else if (units === null || units % unit) note = `The ${title} must be a multiple of the ${word}, ${fromUnits(unit, decimals)}.`;
     setText(byId(`${name}-note`), note);

@@ -14,7 +14,7 @@ DOOR_REASONS = {"not_amendable", "operator_request"}
 
 
 def test_the_driver_sees_the_whole_table_and_nothing_else() -> None:
-    dice, pair = Dice(5), Pair()
+    dice, pair = Dice(7), Pair()
     for _ in range(6_000):
         op, arguments = dice.step(pair)
         pair.do(op, **arguments)

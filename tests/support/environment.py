@@ -13,7 +13,9 @@ DIRECTORY = tempfile.mkdtemp(prefix="oms-tests-")
 os.environ["OMS_VAR_DIR"] = DIRECTORY
 
 # The machine's own settings must not decide a test. DATABASE_URL stays: it is how the suite is run on PostgreSQL.
-for name in [name for name in os.environ if name.startswith("OMS_") and name != "OMS_VAR_DIR"]:
+# OMS_SCREENSHOTS is the tests' own: where the browser tests keep their pictures.
+KEPT = ("OMS_VAR_DIR", "OMS_SCREENSHOTS")
+for name in [name for name in os.environ if name.startswith("OMS_") and name not in KEPT]:
     del os.environ[name]
 
 

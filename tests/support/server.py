@@ -30,7 +30,7 @@ class Server:
         self.port = free_port()
         self.log = var_dir / "server.log"
         self.process: subprocess.Popen[bytes] | None = None
-        drop = ("DJANGO_SETTINGS_MODULE", "DATABASE_URL")
+        drop = ("DJANGO_SETTINGS_MODULE", "DATABASE_URL", "OMS_VAR_DIR")
         self.environment = {key: value for key, value in os.environ.items() if key not in drop}
         self.environment.update({"OMS_VAR_DIR": str(var_dir), **environment})
 

@@ -176,6 +176,12 @@ class Chromium:
                 "--no-sandbox",  # the sandbox does not start as root or in most containers
                 "--disable-dev-shm-usage",
                 "--disable-gpu",
+                # Nothing but what the test asks for goes over the network.
+                "--disable-quic",
+                "--no-first-run",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
                 f"--user-data-dir={profile}",
                 f"--window-size={width},{height}",
             ):

@@ -2,16 +2,18 @@
 
 import gc
 import logging
+import os
 import signal
 import sys
 import threading
 from typing import Any
 
-from django.core.management import BaseCommand, CommandError, CommandParser, call_command
+from django.core.management import BaseCommand, CommandError, CommandParser
 
 from orders.engine.ownership import AlreadyOwned
 from orders.engine.service import EmbeddedEngine
 from orders.feed.hub import hub
+from orders.management.commands._server import migrate_if_needed
 from orders.management.commands.save_books import SAVE_INTERVAL_SECONDS, save_periodically
 
 log = logging.getLogger(__name__)
@@ -51,19 +53,25 @@ class Command(BaseCommand):
         except AlreadyOwned as error:
             raise CommandError(str(error)) from None
         try:
-            call_command("migrate", interactive=False, verbosity=0)
+            migrate_if_needed()
             engine.start()
-            self._serve(engine, host, port, save_interval)
+            trouble = self._serve(engine, host, port, save_interval)
         finally:
             engine.stop()
+        if trouble:
+            self.stderr.write(self.style.ERROR(f"CommandError: {trouble}"))
+        leave(1 if trouble else 0)
 
-    def _serve(self, engine: EmbeddedEngine, host: str, port: int, save_interval: float) -> None:
+    def _serve(self, engine: EmbeddedEngine, host: str, port: int, save_interval: float) -> str:
+        """Run until stopped. Returns what went wrong, or ""."""
         # Imported here: the import installs Twisted's asyncio reactor, which other commands have no use for.
         from daphne.server import Server
         from twisted.internet import reactor
 
         from oms_project.asgi import application
+        from orders.sockets import daphne
 
+        daphne.install()
         stop_saving = threading.Event()
         server = Server(
             application,
@@ -90,9 +98,10 @@ class Command(BaseCommand):
         server.run()
         stop_saving.set()
         if engine.failed:
-            raise CommandError(f"the engine stopped: {engine.loop.status.detail}")
+            return f"the engine stopped: {engine.loop.status.detail}"
         if not server.listening_addresses:
-            raise CommandError(f"cannot listen on {host} port {port}: is another server running there?")
+            return f"cannot listen on {host} port {port}: is another server running there?"
+        return ""
 
     def _say_where(self, server: Any, host: str, port: int) -> None:
         if server.listening_addresses:
@@ -120,6 +129,18 @@ class Shutdown:
     def _finish(self) -> None:
         self._engine.stop()
         self._reactor.callFromThread(self._reactor.callLater, LAST_ANSWERS_SECONDS, self._reactor.stop)
+
+
+def leave(status: int) -> None:
+    """End the process at once: everything durable is done, and the lock is released.
+
+    A request that was cut off leaves a thread that waits for the stopped loop for ever; the interpreter's own way out
+    would wait for that thread.
+    """
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def endpoint(host: str, port: int) -> str:

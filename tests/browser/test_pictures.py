@@ -1,0 +1,133 @@
+"""The page at the sizes and colours people have: nothing sticks out, everything can be read; pictures for the eye.
+
+`OMS_SCREENSHOTS=docs/images pytest tests/browser/test_pictures.py` makes the picture of the README (market.png) anew.
+"""
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser.screen import Screen
+from tests.browser.site import Site
+
+SIZES = {"desktop": (1280, 800), "tablet": (900, 1000), "phone": (390, 844)}
+THEMES = ("dark", "light")
+
+# WCAG AA for text; large and bold text may have less.
+CONTRAST = 4.5
+MEASURE_CONTRAST = """
+const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
+const rgb = (colour, under) => {
+  canvas.fillStyle = `rgb(${under})`; canvas.fillRect(0, 0, 1, 1);
+  canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
+  return [...canvas.getImageData(0, 0, 1, 1).data.slice(0, 3)];
+};
+const ground = (node) => node === null ? [0, 0, 0]
+  : rgb(getComputedStyle(node).backgroundColor, ground(node.parentElement));
+const light = (colour) => colour.map((c) => c / 255).map((c) => c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+  .reduce((sum, c, index) => sum + c * [0.2126, 0.7152, 0.0722][index], 0);
+const found = [];
+for (const node of document.querySelectorAll("body *")) {
+  const own = [...node.childNodes].some((child) => child.nodeType === 3 && child.data.trim());
+  if (!own || !node.checkVisibility({opacityProperty: true}) || node.matches(":disabled, .unseen, .skip")) continue;
+  if (node.closest("svg, noscript, option, [aria-hidden]")) continue;
+  const under = ground(node);
+  const [one, two] = [light(rgb(getComputedStyle(node).color, under)), light(under)].sort((a, b) => b - a);
+  found.push([(one + 0.05) / (two + 0.05), node.textContent.trim().slice(0, 30), node.className]);
+}
+return found;
+"""
+
+COUNT_CUT_CELLS = """
+return [...document.querySelectorAll("#bids tr[data-price] td")].filter((td) => td.scrollWidth > td.clientWidth + 1).length;
+"""
+
+
+@pytest.fixture
+def lively(screen: Screen, site: Site) -> Screen:
+    """alice at a market where bob and the admin have been trading, always the same way."""
+    rng = random.Random(11)
+    site.rest("POST", "orders/batch", {"orders": [order for level in range(1, 18) for order in quotes(rng, level)]})
+    screen.sign_in("alice")
+    for side, quantity, price in (("buy", "4.5", "99.97"), ("sell", "2.25", "100.05"), ("buy", "12", "99.94")):
+        site.order(side, quantity, price, user="alice")
+    for _ in range(40):
+        side, far = rng.choice((("buy", "100.04"), ("sell", "99.95")))
+        quantity = f"{rng.randint(40, 2600) / 1000:.3f}"
+        site.order(side, quantity, far, user="admin", time_in_force="ioc")
+        side, level = rng.choice(("buy", "sell")), rng.randint(1, 4)
+        price = 10_000 - level if side == "buy" else 10_000 + level
+        site.order(side, f"{rng.randint(500, 5500) / 1000:.3f}", f"{price / 100:.2f}", post_only=True)
+    screen.place("buy", "1.5", "99.99")
+    screen.until(
+        lambda: "in the book" in screen.text("#ticket-status") or "filled" in screen.text("#ticket-status"), "it"
+    )
+    screen.until_book_equals_rest()
+    return screen
+
+
+def quotes(rng: random.Random, level: int) -> list[dict[str, Any]]:
+    """Some orders of both sides at a distance from 100.00."""
+    found = []
+    for _ in range(rng.randint(1, 4)):
+        for side, cents in (("buy", 10_000 - level), ("sell", 10_000 + level)):
+            quantity = f"{rng.randint(500, 9000) / 1000:.3f}"
+            found.append({"symbol": "ACME-USD", "side": side, "quantity": quantity, "price": f"{cents / 100:.2f}"})
+    return found
+
+
+def test_nothing_sticks_out_and_everything_can_be_read(lively: Screen, pictures: Path):
+    for theme in THEMES:
+        for name, (width, height) in SIZES.items():
+            lively.look(width, height, theme)
+            lively.until_book_shown(7 if name == "phone" else 10)
+            lively.save(pictures / f"market-{name}-{theme}.png", whole=name != "desktop")
+            inside(lively, width)
+            readable(lively)
+    lively.look(1280, 800, "dark")
+    lively.until_book_shown(10)
+    lively.save(pictures / "market.png")
+    print(f"pictures: {pictures}")
+
+
+def test_the_other_pages(screen: Screen, pictures: Path):
+    for theme in THEMES:
+        for name, (width, height) in SIZES.items():
+            screen.look(width, height, theme)
+            for page, path in (("visitor", "/market/BTC-USD"), ("login", "/login"), ("missing", "/market/NOPE")):
+                screen.open(path)
+                if page == "visitor":
+                    screen.until(lambda: "empty" in screen.text("#middle-text"), "the empty book")
+                screen.save(pictures / f"{page}-{name}-{theme}.png")
+                inside(screen, width)
+                readable(screen)
+
+
+def test_many_digits_fit_on_a_phone(screen: Screen, site: Site, pictures: Path):
+    """Eight decimals, and prices of a hundred thousand."""
+    for price, quantity in (("104250.55", "1.23456789"), ("104250.50", "12.00000001"), ("104249.95", "0.50000000")):
+        body = {"symbol": "BTC-USD", "side": "buy", "quantity": quantity, "price": price}
+        assert "id" in site.rest("POST", "orders", body)
+        body = {"symbol": "BTC-USD", "side": "buy", "quantity": quantity, "price": price}
+        assert "id" in site.rest("POST", "orders", body, user="alice")
+    screen.look(390, 844)
+    screen.sign_in("alice", "BTC-USD")
+    screen.until(lambda: len(screen.all("#orders tr")) == 3, "the open orders")
+    screen.button("104250.55", "Amend").click()
+    screen.save(pictures / "digits-phone-dark.png", whole=True)
+    inside(screen, 390)
+    assert screen.driver.execute_script(COUNT_CUT_CELLS) == 0
+
+
+def inside(screen: Screen, width: int) -> None:
+    """The page cannot be scrolled sideways."""
+    assert screen.driver.execute_script("return document.documentElement.scrollWidth") <= width
+
+
+def readable(screen: Screen) -> None:
+    """Every text stands out from what is behind it."""
+    measured = screen.driver.execute_script(MEASURE_CONTRAST)
+    assert len(measured) > 4
+    assert [row for row in measured if row[0] < CONTRAST] == []

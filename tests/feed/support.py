@@ -1,0 +1,135 @@
+"""A hub with an engine and a loop of its own, and sockets that only remember."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import monotonic, sleep
+from typing import Any
+
+from orders.feed.hub import Hub, hub
+from orders.feed.publisher import CommitMessage
+from orders.selectors import InstrumentInfo
+from tests.support.market import running_engine
+
+WAIT_SECONDS = 10
+
+
+class LoopThread:
+    """An asyncio loop in a thread, as the server's is."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, name="test-loop", daemon=True)
+        self._thread.start()
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Run a plain function in the loop and give back what it answers."""
+
+        async def run() -> Any:
+            return function(*arguments)
+
+        return self.run(run())
+
+    def run(self, coroutine: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(WAIT_SECONDS)
+
+    def close(self) -> None:
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(WAIT_SECONDS)
+        self.loop.close()
+
+
+class Recorder:
+    """A sink that remembers what it was told, decoded; ``frames`` has the texts."""
+
+    def __init__(self) -> None:
+        self.frames: list[str] = []
+        self.messages: list[dict[str, Any]] = []
+        self.closed: int | None = None
+
+    def market(self, key: tuple[str, int], frame: str) -> None:
+        self._take(frame)
+
+    def execution(self, frame: str) -> None:
+        self._take(frame)
+
+    def notice(self, frame: str) -> None:
+        self._take(frame)
+
+    def close(self, code: int) -> None:
+        self.closed = code
+
+    def _take(self, frame: str) -> None:
+        self.frames.append(frame)
+        self.messages.append(json.loads(frame))
+
+    def of(self, channel: str, kind: str | None = None) -> list[dict[str, Any]]:
+        found = [message for message in self.messages if message.get("channel") == channel]
+        return [message for message in found if kind is None or message["type"] == kind]
+
+
+class Feed:
+    """The hub of this process on a loop; ``drop`` decides which commit messages get lost on the way to it."""
+
+    def __init__(self, loop: LoopThread) -> None:
+        self.loop = loop
+        self.hub: Hub = hub()
+        self.drop: Callable[[CommitMessage], bool] = lambda message: False
+        self.heard: list[CommitMessage] = []
+
+    def listener(self, message: CommitMessage) -> None:
+        self.heard.append(message)
+        if not self.drop(message):
+            self.hub.listener(message)
+
+    def connect(self) -> Recorder:
+        sink = Recorder()
+        assert self.loop.call(self.hub.connect, sink)
+        return sink
+
+    def subscribe_book(self, info: InstrumentInfo, depth: int, sink: Recorder | None = None) -> Recorder:
+        sink = sink or self.connect()
+        self.loop.call(self.hub.subscribe_book, sink, info, depth)
+        return sink
+
+    def subscribe_trades(self, info: InstrumentInfo) -> Recorder:
+        sink = self.connect()
+        self.loop.call(self.hub.subscribe_trades, sink, info)
+        return sink
+
+    def open_executions(self, account: Any, after: dict[int, int] | None = None) -> Recorder:
+        sink = self.connect()
+
+        async def open_and_tell() -> None:
+            opening = await self.hub.open_executions(sink, account.id, account.name, after)
+            opening.tell()
+
+        self.loop.run(open_and_tell())
+        return sink
+
+
+def wait_until(condition: Callable[[], Any], what: str = "it to happen") -> None:
+    """Ask again and again; fails after ten seconds."""
+    end = monotonic() + WAIT_SECONDS
+    while not condition():
+        assert monotonic() < end, f"waited in vain for {what}"
+        sleep(0.005)
+
+
+@contextmanager
+def running_feed() -> Iterator[Feed]:
+    """Engine and hub on the test database."""
+    loop = LoopThread()
+    feed = Feed(loop)
+    try:
+        with running_engine([feed.listener]):
+            feed.hub.start(loop.loop)
+            try:
+                yield feed
+            finally:
+                feed.hub.stop()
+                loop.call(lambda: None)
+    finally:
+        loop.close()
