@@ -2,14 +2,15 @@
 
 import os
 
+import django
 from channels.routing import ProtocolTypeRouter
-from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "oms_project.settings")
 
-# Sets Django up; what is imported below needs the models.
-http_application = get_asgi_application()
+# What is imported below needs the models.
+django.setup(set_prefix=False)
 
+from oms_project.handler import OneHopHandler  # noqa: E402
 from orders.sockets.routing import websocket_application  # noqa: E402
 
-application = ProtocolTypeRouter({"http": http_application, "websocket": websocket_application})
+application = ProtocolTypeRouter({"http": OneHopHandler(), "websocket": websocket_application})

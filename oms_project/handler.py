@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any, BinaryIO
 
+import orjson
 from django.conf import settings
 from django.core import signals
 from django.core.exceptions import RequestAborted
@@ -20,12 +21,14 @@ from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
 
+from orders.codes import RETRY_AFTER_SECONDS
+from orders.schemas.problems import ProblemError
+
 # Requests in flight. Nearly all of that time a request waits for the engine, holding a thread but no database connection.
 MAX_REQUESTS = 256
 # What cancels may use beyond that: they get through when orders no longer do.
 RESERVED_FOR_CANCELS = 64
-# Seconds after which one who was refused should come again.
-RETRY_AFTER = b"1"
+BUSY = orjson.dumps(ProblemError("engine_unavailable", "Too many requests are in flight.").body("-"))
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -46,7 +49,11 @@ class OneHopHandler(ASGIHandler):
             raise ValueError(f"HTTP only, not {scope['type']}")
         bound = MAX_REQUESTS + (RESERVED_FOR_CANCELS if scope["method"] == "DELETE" else 0)
         if self._in_flight >= bound:
-            await _send(send, 503, [(b"Retry-After", RETRY_AFTER), (b"Content-Type", b"text/plain")], b"Busy.\n")
+            headers = [
+                (b"Content-Type", b"application/problem+json"),
+                (b"Retry-After", str(RETRY_AFTER_SECONDS).encode()),
+            ]
+            await _send(send, 503, headers, BUSY)
             return
         self._in_flight += 1
         try:

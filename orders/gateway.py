@@ -4,6 +4,7 @@ Every function takes keyword arguments, returns once the outcome is durable, and
 ``outcome`` says whether the command can have had an effect. Nothing here touches a book or a table.
 """
 
+import json
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from hashlib import blake2b
@@ -155,7 +156,7 @@ def instrument_define(*, actor: Actor, definition: DefineInstrument) -> Outcome:
     """Create an instrument or change its rules; id 0 asks for a new one."""
     if not definition.instrument_id:
         definition.instrument_id = selectors.next_instrument_id()
-    (outcome,) = _carry_out([definition], actor=actor, expires=False)
+    (outcome,) = _carry_out([definition], actor=actor, details=[_rules(definition)], expires=False)
     selectors.forget_instruments()
     return _expect_done(outcome, None, "invalid_request", row_exists=False)
 
@@ -169,11 +170,16 @@ def instrument_set_phase(*, actor: Actor, instrument_id: int, phase: str) -> Out
 
 def account_define(*, actor: Actor, definition: DefineAccount) -> Outcome:
     """Set state and limits of an account."""
-    (outcome,) = _carry_out([definition], actor=actor, expires=False)
+    (outcome,) = _carry_out([definition], actor=actor, details=[_rules(definition)], expires=False)
     return _expect_done(outcome, None, "invalid_request", row_exists=False)
 
 
 # From requests to commands
+
+
+def _rules(definition: DefineInstrument | DefineAccount) -> str:
+    """What a definition says, in units, for the log. (Not by orjson: a maximum value may pass 64 bits.)"""
+    return json.dumps({name: getattr(definition, name) for name in definition.__slots__})
 
 
 def _units(field: str, text: str, decimals: int) -> tuple[int, bool]:

@@ -13,3 +13,4 @@ __all__ = ["accounts", "events", "market", "orders", "snapshots", "trades"]
 admin.site.site_header = "Order management"
 admin.site.site_title = "Order management"
 admin.site.index_title = "Operations"
+admin.site.enable_nav_sidebar = False  # the lists need the width

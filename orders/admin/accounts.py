@@ -120,23 +120,26 @@ class AccountAdmin(admin.ModelAdmin):
         if "members" in form.changed_data:
             transaction.on_commit(keys.forget_keys)  # who is no member any more loses the use of their keys
 
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        return display.plain_choice(super().formfield_for_dbfield(db_field, request, **kwargs))
+
     # Columns
 
-    @admin.display(description="state")
+    @display.column("state")
     def state_name(self, row: Account) -> str:
         return ACCOUNT_STATE_NAMES[row.state]
 
-    @admin.display(description="members")
+    @display.column("members")
     def member_names(self, row: Account) -> str:
         names = sorted(user.get_username() for user in row.members.all())
         more = len(names) - MEMBERS_NAMED
         return ", ".join(names[:MEMBERS_NAMED]) + (f" and {more} more" if more > 0 else "")
 
-    @admin.display(description="created (UTC)")
+    @display.column("created (UTC)")
     def created(self, row: Account) -> str | None:
         return display.moment(row.created_at)
 
-    @admin.display(description="see also")
+    @display.column("see also")
     def see_also(self, row: Account) -> Any:
         return display.together(
             (
@@ -149,7 +152,7 @@ class AccountAdmin(admin.ModelAdmin):
             )
         )
 
-    @admin.display(description="in each instrument")
+    @display.column("in each instrument")
     def in_decimals(self, row: Account) -> Any:
         def said(units: int, decimals: int) -> str:
             return from_units(units, decimals) if units else "no limit"
@@ -165,7 +168,7 @@ class AccountAdmin(admin.ModelAdmin):
         ]
         return display.table(("Instrument", "Unit", "Order at most", "Position at most"), rows, "No instruments yet.")
 
-    @admin.display(description="can it be deleted?")
+    @display.column("can it be deleted?")
     def deletable(self, row: Account) -> str:
         return _why_kept(row) or "Yes: it was never used."
 
@@ -248,6 +251,16 @@ class ApiKeyAdmin(admin.ModelAdmin):
             actor = type(actor)(actor.user_id, actor.username, 0, "", actor.scopes - {OPERATE})
         return type(form.__name__, (form,), {"actor": actor})
 
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        return display.plain_choice(super().formfield_for_dbfield(db_field, request, **kwargs))
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """One button: what follows a new key is the page that shows it."""
+        context |= {"show_save_and_continue": False, "show_save_and_add_another": False}
+        return super().render_change_form(request, context, *args, **kwargs)
+
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
         if change:
             # The name alone: saving the whole row could undo a revocation of this moment.
@@ -278,11 +291,11 @@ class ApiKeyAdmin(admin.ModelAdmin):
 
     # Columns
 
-    @admin.display(description="key")
+    @display.column("key")
     def start(self, row: ApiKey) -> str:
         return format_html("<code>{}…</code>", row.prefix)
 
-    @admin.display(description="state")
+    @display.column("state")
     def state(self, row: ApiKey) -> str:
         if row.revoked_at is not None:
             return "revoked"
@@ -290,15 +303,15 @@ class ApiKeyAdmin(admin.ModelAdmin):
             return "expired"
         return "valid"
 
-    @admin.display(description="expires (UTC)", empty_value="never")
+    @display.column("expires (UTC)", empty="never")
     def expires(self, row: ApiKey) -> str | None:
         return display.moment(row.expires_at)
 
-    @admin.display(description="revoked (UTC)")
+    @display.column("revoked (UTC)")
     def revoked(self, row: ApiKey) -> str | None:
         return display.moment(row.revoked_at)
 
-    @admin.display(description="created (UTC)")
+    @display.column("created (UTC)")
     def created(self, row: ApiKey) -> str | None:
         return display.moment(row.created_at)
 

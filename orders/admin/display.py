@@ -1,10 +1,12 @@
 """How rows look in the admin: decimals and names instead of units and numbers, links instead of ids."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from functools import wraps
 from typing import Any
 from urllib.parse import urlencode
 
+from django.contrib import admin
 from django.db.models import Model
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
@@ -14,6 +16,26 @@ from orders import selectors
 from orders.models import Account, Instrument
 from orders.schemas.decimals import from_units
 from orders.selectors import InstrumentInfo
+
+# What stands where there is nothing.
+NOTHING = "–"  # noqa: RUF001
+
+Column = Callable[[Any, Any], Any]
+
+
+def column(description: str, empty: str = NOTHING) -> Callable[[Column], Column]:
+    """A method as a column and a field of a page. Django would say "None" in the latter."""
+
+    def decorate(method: Column) -> Column:
+        @admin.display(description=description)
+        @wraps(method)
+        def shown(self: Any, row: Any) -> Any:
+            found = method(self, row)
+            return empty if found is None else found
+
+        return shown
+
+    return decorate
 
 
 def instrument_of(row: Any) -> InstrumentInfo | None:
@@ -45,6 +67,14 @@ def value(row: Any, units: int | None) -> str | None:
 def moment(at: datetime | None) -> str | None:
     """UTC with microseconds: orders a millisecond apart must not look simultaneous."""
     return None if at is None else at.strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+def plain_choice(field: Any) -> Any:
+    """A choice of related rows without Django's buttons to change, add and delete them on the way."""
+    for power in ("can_add_related", "can_change_related", "can_delete_related", "can_view_related"):
+        if field is not None and hasattr(field.widget, power):
+            setattr(field.widget, power, False)
+    return field
 
 
 def change_url(model: type[Model], pk: Any) -> str:
@@ -84,7 +114,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[Any]], empty: str) -> Sa
         "",
         "<tr>{}</tr>",
         (
-            (format_html_join("", "<td>{}</td>", (("–" if cell is None else cell,) for cell in row)),)  # noqa: RUF001
+            (format_html_join("", "<td>{}</td>", ((NOTHING if cell is None else cell,) for cell in row)),)
             for row in rows
         ),
     )

@@ -121,55 +121,55 @@ class EventAdmin(HistoryAdmin):
             found.add(Q(instrument_id=term.instrument_id))
         return found
 
-    @admin.display(description="event")
+    @display.column("event")
     def number(self, row: Event) -> str:
         return number(row)
 
-    @admin.display(description="time (UTC)")
+    @display.column("time (UTC)")
     def time(self, row: Event) -> str | None:
         return display.moment(row.at)
 
-    @admin.display(description="received (UTC)")
+    @display.column("received (UTC)")
     def received(self, row: Event) -> str | None:
         return display.moment(row.received_at)
 
-    @admin.display(description="what")
+    @display.column("what")
     def kind_name(self, row: Event) -> str:
         return KIND_NAMES[row.kind]
 
-    @admin.display(description="order")
+    @display.column("order")
     def order_link(self, row: Event) -> Any:
         return display.change_link(Order, row.order_id)
 
-    @admin.display(description="trade")
+    @display.column("trade")
     def trade(self, row: Event) -> Any:
         pk = trade_pk(row)
         return None if pk is None else display.change_link(Trade, pk, Trade(id=pk))
 
-    @admin.display(description="price")
+    @display.column("price")
     def price(self, row: Event) -> str | None:
         return step_price(row)
 
-    @admin.display(description="quantity")
+    @display.column("quantity")
     def quantity(self, row: Event) -> str | None:
         return step_quantity(row)
 
-    @admin.display(description="order filled")
+    @display.column("order filled")
     def done(self, row: Event) -> str | None:
         return None if row.kind in _CONFIGURATION else display.quantity(row, row.filled)
 
-    @admin.display(description="order remaining")
+    @display.column("order remaining")
     def left(self, row: Event) -> str | None:
         return None if row.kind in _CONFIGURATION else display.quantity(row, row.remaining)
 
-    @admin.display(description="why")
+    @display.column("why")
     def words(self, row: Event) -> str | None:
         return words(row)
 
-    @admin.display(description="sent by")
+    @display.column("sent by")
     def who(self, row: Event) -> str | None:
         return actor_name(row)
 
-    @admin.display(description="as asked for")
+    @display.column("as asked for")
     def details(self, row: Event) -> str | None:
         return row.detail

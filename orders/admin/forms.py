@@ -22,6 +22,12 @@ from orders.schemas.decimals import from_units
 from orders.schemas.problems import ProblemError, from_validation
 from orders.selectors import instrument_exists
 
+# A pattern says little to people.
+NOT_A_NAME = (
+    "Capital letters, digits, dot, dash and underscore only, beginning with a letter or digit, and not too long."
+)
+NOT_A_DECIMAL = "Digits and at most one point, for example 0.25: no sign, no exponent."
+
 
 class CheckedForm(forms.ModelForm):
     """See the module. ``actor`` is set by the admin for each request."""
@@ -50,11 +56,13 @@ class CheckedForm(forms.ModelForm):
 
     def _show(self, problem: ProblemError) -> None:
         for error in problem.errors:
-            name = error["field"].split(".")[0]
+            name, message = error["field"].split(".")[0], error["message"]
+            if error["code"] == "string_pattern_mismatch":
+                message = NOT_A_NAME if name in ("symbol", "base", "quote") else NOT_A_DECIMAL
             if name not in self.fields:
-                self.add_error(None, f"{error['field']}: {error['message']}")
+                self.add_error(None, f"{error['field']}: {message}")
             elif name not in self.errors:
-                self.add_error(name, error["message"])
+                self.add_error(name, message)
         if not problem.errors:
             self.add_error(None, problem_text(problem))
 

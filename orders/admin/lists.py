@@ -206,10 +206,10 @@ class HistoryAdmin(ReadOnlyAdmin):
         """Which rows a term means; an empty condition where none."""
         raise NotImplementedError
 
-    @admin.display(description="instrument")
+    @display.column("instrument")
     def symbol(self, row: Any) -> Any:
         return display.symbol_link(row)
 
-    @admin.display(description="account")
+    @display.column("account")
     def account_name(self, row: Any) -> Any:
         return display.account_link(row.account, row.account_id)

@@ -21,11 +21,12 @@ from orders.models import BookSnapshot, Event, Instrument, Order, Position, Trad
 from orders.schemas.decimals import from_units
 from orders.schemas.problems import ProblemError
 
-# What an operator does: the phase it leads to, the question, and what is then said.
+# What an operator does: the phase it leads to, and what that means.
+_STOPPED = "New orders and amends will be refused. Open orders stay, and can be canceled."
 PHASE_CHANGES = {
-    "halt": ("halted", "Halt these instruments? New orders and amends are refused; open orders stay, cancels pass."),
-    "resume": ("continuous", "Resume trading in these instruments? Open orders keep their places."),
-    "close": ("closed", "Close these instruments? New orders and amends are refused; open orders stay, cancels pass."),
+    "halt": ("halted", _STOPPED),
+    "resume": ("continuous", "Orders will be taken and matched again. Open orders keep their places."),
+    "close": ("closed", _STOPPED),
 }
 DONE = {"halt": "halted", "resume": "resumed", "close": "closed"}
 _FIXED = ("symbol", "price_decimals", "quantity_decimals")
@@ -109,48 +110,48 @@ class InstrumentAdmin(admin.ModelAdmin):
 
     # Columns
 
-    @admin.display(description="state")
+    @display.column("state")
     def state(self, row: Instrument) -> str:
         return PHASE_NAMES[row.phase]
 
-    @admin.display(description="price tick")
+    @display.column("price tick")
     def tick(self, row: Instrument) -> str:
         return from_units(row.price_tick, row.price_decimals)
 
-    @admin.display(description="quantity step")
+    @display.column("quantity step")
     def step(self, row: Instrument) -> str:
         return from_units(row.quantity_step, row.quantity_decimals)
 
-    @admin.display(description="minimum quantity")
+    @display.column("minimum quantity")
     def smallest(self, row: Instrument) -> str:
         return from_units(row.min_quantity, row.quantity_decimals)
 
-    @admin.display(description="maximum quantity", empty_value="no limit")
+    @display.column("maximum quantity", empty="no limit")
     def largest(self, row: Instrument) -> str | None:
         return None if row.max_quantity == MAX_UNITS else from_units(row.max_quantity, row.quantity_decimals)
 
-    @admin.display(description="maximum value", empty_value="no limit")
+    @display.column("maximum value", empty="no limit")
     def most_worth(self, row: Instrument) -> str | None:
         return from_units(row.max_notional, row.price_decimals + row.quantity_decimals) if row.max_notional else None
 
-    @admin.display(description="price collar", empty_value="none")
+    @display.column("price collar", empty="none")
     def collar(self, row: Instrument) -> str | None:
         return f"{from_units(row.collar_bps, 2)} %" if row.collar_bps else None
 
-    @admin.display(description="reference price", empty_value="none")
+    @display.column("reference price", empty="none")
     def reference(self, row: Instrument) -> str | None:
         return from_units(row.reference_price, row.price_decimals) if row.reference_price else None
 
-    @admin.display(description="last price", empty_value="no trade yet")
+    @display.column("last price", empty="no trade yet")
     def last(self, row: Instrument) -> str | None:
         return from_units(row.last_price, row.price_decimals) if row.last_price else None
 
-    @admin.display(description="open orders")
+    @display.column("open orders")
     def open_orders(self, row: Instrument) -> Any:
         count = row.open_orders if hasattr(row, "open_orders") else selectors.open_order_counts().get(row.pk, 0)
         return display.list_link(Order, str(count), symbol=row.symbol, status="open")
 
-    @admin.display(description="see also")
+    @display.column("see also")
     def see_also(self, row: Instrument) -> Any:
         names = {Order: "orders", Trade: "trades", Event: "events", Position: "positions", BookSnapshot: "saved books"}
         return display.together(display.list_link(model, name, symbol=row.symbol) for model, name in names.items())

@@ -48,15 +48,21 @@ class OrderAdmin(HistoryAdmin):
     search_help_text = "Order id, client order id, account name or symbol, exactly."
     actions = ("cancel_on_behalf",)
     fieldsets = (
-        (None, {"fields": ("order_id", "client_id", "account_name", "symbol", "status_name", "why", "links")}),
+        (None, {"fields": (("order_id", "client_id"), ("account_name", "symbol"), ("status_name", "why"), "links")}),
         (
             "Terms",
-            {"fields": ("side", "type", "time_in_force", "post_only", "self_trade_prevention", "limit_price", "total")},
+            {
+                "fields": (
+                    ("side", "type", "time_in_force"),
+                    ("limit_price", "total"),
+                    ("post_only", "self_trade_prevention"),
+                )
+            },
         ),
-        ("Where it stands", {"fields": ("filled_quantity", "open_quantity", "canceled_quantity", "average_price")}),
-        ("Numbers", {"fields": ("shard_id", "sequence", "priority", "version", "created", "updated")}),
+        ("Where it stands", {"fields": (("filled_quantity", "average_price"), ("open_quantity", "canceled_quantity"))}),
         ("Its events", {"fields": ("event_rows",)}),
         ("Its trades", {"fields": ("trade_rows",)}),
+        ("Numbers", {"fields": (("shard_id", "sequence", "priority", "version"), ("created", "updated"))}),
     )
 
     def find(self, term: Term, before: int | None) -> Found:
@@ -71,58 +77,58 @@ class OrderAdmin(HistoryAdmin):
 
     # Columns
 
-    @admin.display(description="id")
+    @display.column("id")
     def order_id(self, row: Order) -> str:
         return str(row.id)
 
-    @admin.display(description="client order id")
+    @display.column("client order id")
     def client_id(self, row: Order) -> str | None:
         return row.client_order_id
 
-    @admin.display(description="created (UTC)")
+    @display.column("created (UTC)")
     def created(self, row: Order) -> str | None:
         return display.moment(row.created_at)
 
-    @admin.display(description="last change (UTC)")
+    @display.column("last change (UTC)")
     def updated(self, row: Order) -> str | None:
         return display.moment(row.updated_at)
 
-    @admin.display(description="price")
+    @display.column("price")
     def limit_price(self, row: Order) -> str | None:
         return display.price(row, row.price)
 
-    @admin.display(description="quantity")
+    @display.column("quantity")
     def total(self, row: Order) -> str | None:
         return display.quantity(row, row.quantity)
 
-    @admin.display(description="filled")
+    @display.column("filled")
     def filled_quantity(self, row: Order) -> str | None:
         return display.quantity(row, row.filled)
 
-    @admin.display(description="remaining")
+    @display.column("remaining")
     def open_quantity(self, row: Order) -> str | None:
         return display.quantity(row, row.remaining)
 
-    @admin.display(description="canceled")
+    @display.column("canceled")
     def canceled_quantity(self, row: Order) -> str | None:
         return display.quantity(row, row.canceled)
 
-    @admin.display(description="average price")
+    @display.column("average price")
     def average_price(self, row: Order) -> str | None:
         info = display.instrument_of(row)
         return ratio_from_units(row.notional, row.filled, info.price_decimals) if row.filled and info else None
 
-    @admin.display(description="status")
+    @display.column("status")
     def status_name(self, row: Order) -> str:
         return STATUS_NAMES[row.status]
 
-    @admin.display(description="reason")
+    @display.column("reason")
     def why(self, row: Order) -> str | None:
         return REASON_NAMES[row.reason] or None
 
     # Details
 
-    @admin.display(description="see also")
+    @display.column("see also")
     def links(self, row: Order) -> Any:
         return display.together(
             (
@@ -132,12 +138,12 @@ class OrderAdmin(HistoryAdmin):
             )
         )
 
-    @admin.display(description="newest first")
+    @display.column("newest first")
     def event_rows(self, row: Order) -> Any:
         events = Event.objects.filter(order_id=row.id).order_by("-id").prefetch_related("actor")[:MAX_RELATED]
         return event_table(list(events))
 
-    @admin.display(description="newest first")
+    @display.column("newest first")
     def trade_rows(self, row: Order) -> Any:
         trades = Trade.objects.filter(pk__in=trade_ids(Q(order_id=row.id), MAX_RELATED)).order_by("-id")
         heads = ("Trade", "Time (UTC)", "As", "Price", "Quantity", "Against order")
@@ -205,4 +211,5 @@ class OrderAdmin(HistoryAdmin):
             else:
                 canceled += 1
                 self.log_change(request, row, "Canceled on behalf.")
-        messages.success(request, f"{canceled} of {len(orders)} orders were canceled.")
+        tell = messages.success if canceled == len(orders) else messages.warning
+        tell(request, f"{canceled} of {len(orders)} orders were canceled.")

@@ -64,43 +64,43 @@ class BookSnapshotAdmin(ReadOnlyAdmin):
         except snapshots.CorruptSnapshot as error:
             return f"Corrupt: {error}. Recovery skips it."
 
-    @admin.display(description="saved book")
+    @display.column("saved book")
     def name(self, row: BookSnapshot) -> str:
         return str(row.pk)
 
-    @admin.display(description="saved (UTC)")
+    @display.column("saved (UTC)")
     def saved(self, row: BookSnapshot) -> str | None:
         return display.moment(row.created_at)
 
-    @admin.display(description="instrument")
+    @display.column("instrument")
     def symbol(self, row: BookSnapshot) -> Any:
         return display.symbol_link(row)
 
-    @admin.display(description="after event")
+    @display.column("after event")
     def sequence_(self, row: BookSnapshot) -> str:
         return f"{row.shard_id}/{row.sequence}"
 
-    @admin.display(description="still true after")
+    @display.column("still true after")
     def through(self, row: BookSnapshot) -> str:
         return f"{row.shard_id}/{row.saved_through}"
 
-    @admin.display(description="orders")
+    @display.column("orders")
     def order_count(self, row: BookSnapshot) -> int:
         return row.orders
 
-    @admin.display(description="levels, bid and ask")
+    @display.column("levels, bid and ask")
     def depth(self, row: BookSnapshot) -> str:
         return f"{row.bid_levels} / {row.ask_levels}"
 
-    @admin.display(description="best bid")
+    @display.column("best bid")
     def bid(self, row: BookSnapshot) -> str | None:
         return display.price(row, row.best_bid)
 
-    @admin.display(description="best ask")
+    @display.column("best ask")
     def ask(self, row: BookSnapshot) -> str | None:
         return display.price(row, row.best_ask)
 
-    @admin.display(description="quantity, bid and ask")
+    @display.column("quantity, bid and ask")
     def totals(self, row: BookSnapshot) -> str | None:
         orders = self._orders(row)
         if isinstance(orders, str):
@@ -108,18 +108,18 @@ class BookSnapshotAdmin(ReadOnlyAdmin):
         sums = [sum(order.remaining for order in orders if order.side == side) for side in (BUY, SELL)]
         return " / ".join(display.quantity(row, units) or "" for units in sums)
 
-    @admin.display(description="verification")
+    @display.column("verification")
     def verdict(self, row: BookSnapshot) -> Any:
         orders = self._orders(row)
         if isinstance(orders, str):
             return format_html('<strong class="oms-bad">{}</strong>', orders)
         return format_html('<span class="oms-good">{}</span>', f"Intact: {len(orders):,} orders, checksum equal.")
 
-    @admin.display(description="bids")
+    @display.column("bids")
     def bids(self, row: BookSnapshot) -> Any:
         return self._side(row, BUY)
 
-    @admin.display(description="asks")
+    @display.column("asks")
     def asks(self, row: BookSnapshot) -> Any:
         return self._side(row, SELL)
 

@@ -64,47 +64,47 @@ class TradeAdmin(HistoryAdmin):
             found.add(Q(instrument_id=term.instrument_id), is_indexed=True)
         return found
 
-    @admin.display(description="trade")
+    @display.column("trade")
     def number(self, row: Trade) -> str:
         return trade_id(row.shard_id, row.sequence)
 
-    @admin.display(description="time (UTC)")
+    @display.column("time (UTC)")
     def time(self, row: Trade) -> str | None:
         return display.moment(row.at)
 
-    @admin.display(description="price")
+    @display.column("price")
     def trade_price(self, row: Trade) -> str | None:
         return display.price(row, row.price)
 
-    @admin.display(description="quantity")
+    @display.column("quantity")
     def traded(self, row: Trade) -> str | None:
         return display.quantity(row, row.quantity)
 
-    @admin.display(description="value")
+    @display.column("value")
     def worth(self, row: Trade) -> str | None:
         return display.value(row, row.price * row.quantity)
 
-    @admin.display(description="maker")
+    @display.column("maker")
     def maker(self, row: Trade) -> Any:
         return display.account_link(row.maker_account, row.maker_account_id)
 
-    @admin.display(description="taker")
+    @display.column("taker")
     def taker(self, row: Trade) -> Any:
         return display.account_link(row.taker_account, row.taker_account_id)
 
-    @admin.display(description="order")
+    @display.column("order")
     def maker_order_link(self, row: Trade) -> Any:
         return display.change_link(Order, row.maker_order_id)
 
-    @admin.display(description="order")
+    @display.column("order")
     def taker_order_link(self, row: Trade) -> Any:
         return display.change_link(Order, row.taker_order_id)
 
-    @admin.display(description="event")
+    @display.column("event")
     def maker_event(self, row: Trade) -> Any:
         return display.change_link(Event, row.id, f"{row.shard_id}/{row.sequence}")
 
-    @admin.display(description="event")
+    @display.column("event")
     def taker_event(self, row: Trade) -> Any:
         return display.change_link(Event, row.id + 1, f"{row.shard_id}/{row.sequence + 1}")
 
@@ -137,35 +137,35 @@ class PositionAdmin(HistoryAdmin):
             found.add(Q(instrument_id=term.instrument_id))
         return found
 
-    @admin.display(description="account")
+    @display.column("account")
     def holder(self, row: Position) -> str:
         return row.account.name
 
-    @admin.display(description="net")
+    @display.column("net")
     def net_quantity(self, row: Position) -> str | None:
         return display.quantity(row, row.net)
 
-    @admin.display(description="bought")
+    @display.column("bought")
     def bought_quantity(self, row: Position) -> str | None:
         return display.quantity(row, row.bought)
 
-    @admin.display(description="sold")
+    @display.column("sold")
     def sold_quantity(self, row: Position) -> str | None:
         return display.quantity(row, row.sold)
 
-    @admin.display(description="bought for")
+    @display.column("bought for")
     def bought_value(self, row: Position) -> str | None:
         return display.value(row, row.bought_notional)
 
-    @admin.display(description="sold for")
+    @display.column("sold for")
     def sold_value(self, row: Position) -> str | None:
         return display.value(row, row.sold_notional)
 
-    @admin.display(description="average price")
+    @display.column("average price")
     def average_bought(self, row: Position) -> str | None:
         return self._average(row, row.bought_notional, row.bought)
 
-    @admin.display(description="average price")
+    @display.column("average price")
     def average_sold(self, row: Position) -> str | None:
         return self._average(row, row.sold_notional, row.sold)
 
@@ -173,7 +173,7 @@ class PositionAdmin(HistoryAdmin):
         info = display.instrument_of(row)
         return ratio_from_units(notional, quantity, info.price_decimals) if quantity and info else None
 
-    @admin.display(description="see also")
+    @display.column("see also")
     def links(self, row: Position) -> Any:
         return display.together(
             (

@@ -47,9 +47,11 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response:
     headers = dict(problem.headers)
     if problem.code.status == 401:
         headers["WWW-Authenticate"] = getattr(exc, "auth_header", None) or 'Bearer realm="api"'
-    return Response(
-        problem.body(request_id_of(request)), status=problem.code.status, headers=headers, content_type=MEDIA_TYPE
-    )
+    status = problem.code.status
+    response = Response(problem.body(request_id_of(request)), status=status, headers=headers, content_type=MEDIA_TYPE)
+    # Django would warn of every answer from 400 up. A refused order is a client's everyday; a refused key is not.
+    response._has_been_logged = status < 500 and status not in (401, 403)
+    return response
 
 
 def request_id_of(request: HttpRequest) -> str:

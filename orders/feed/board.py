@@ -52,7 +52,7 @@ class ShardView:
         self.sequence = 0
         # The sequence at the last heartbeat.
         self.last_beat = -1
-        # The last commit that changed a book not known here: levels read before it are of no use.
+        # The last commit about an instrument not known here: levels read before it are not enough.
         self.missed = 0
         self.loading = False
 

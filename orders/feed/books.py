@@ -8,6 +8,7 @@ that ``sequence`` and ``previous`` are the same at all depths.
 """
 
 import logging
+from bisect import bisect_left
 from time import time_ns
 from typing import NamedTuple
 
@@ -37,25 +38,57 @@ class BookView(NamedTuple):
     at: int
 
 
+class Levels(LevelReplica):
+    """A replica that can say what entered or left a window. Keys are as in the replica: a better level has a greater one."""
+
+    __slots__ = ()
+
+    def get(self, key: int) -> LevelRow | None:
+        return self._levels.get(key)
+
+    def worst(self, side: int, depth: int) -> int | None:
+        """The key of the last level of a window; None where the whole side fits."""
+        keys = self._bids if side == BUY else self._asks
+        return keys[-depth] if len(keys) >= depth else None
+
+    def between(self, side: int, depth: int, worst: int) -> list[int]:
+        """The keys of the window's levels that are worse than ``worst``."""
+        keys = self._bids if side == BUY else self._asks
+        return keys[max(len(keys) - depth, 0) : bisect_left(keys, worst)]
+
+
+# The levels of one side that a change touched: key -> what the level was before, None where there was none.
+Touched = dict[int, LevelRow | None]
+
+
 class Window:
-    """What readers at one depth have been told, as price -> level for each side."""
+    """What readers at one depth have: everything down to ``worst`` (a key for each side, None for all)."""
 
-    __slots__ = ("depth", "sides")
+    __slots__ = ("depth", "worst")
 
-    def __init__(self, depth: int, replica: LevelReplica) -> None:
+    def __init__(self, depth: int, levels: Levels) -> None:
         self.depth = depth
-        self.sides = [self._top(replica, side) for side in (BUY, SELL)]
+        self.worst = [levels.worst(side, depth) for side in (BUY, SELL)]
 
-    def move(self, replica: LevelReplica, side: int, removed: set[int]) -> list[LevelRow]:
-        """The levels of ``side`` that readers must be told, best first, then those that are gone (quantity 0)."""
-        before = self.sides[side]
-        after = self.sides[side] = self._top(replica, side)
-        told = [row for price, row in after.items() if before.get(price) != row]
-        told += [(price, 0, 0) for price in removed if price in before]
-        return told
-
-    def _top(self, replica: LevelReplica, side: int) -> dict[int, LevelRow]:
-        return {row[0]: row for row in replica.top(side, self.depth)}
+    def move(self, levels: Levels, side: int, touched: Touched) -> list[LevelRow]:
+        """The levels of ``side`` that readers must be told, best first; those that are gone with a quantity of 0."""
+        before = self.worst[side]
+        after = self.worst[side] = levels.worst(side, self.depth)
+        told: dict[int, LevelRow] = {}
+        for key, was in touched.items():
+            now = levels.get(key)
+            had = was is not None and (before is None or key >= before)
+            if now is None:
+                if had:
+                    told[key] = (abs(key), 0, 0)
+            elif (after is None or key >= after) and not (had and now == was):
+                told[key] = now
+        if before is not None and (after is None or after < before):
+            for key in levels.between(side, self.depth, before):
+                row = levels.get(key)
+                assert row is not None, "a key without a level"
+                told[key] = row
+        return [told[key] for key in sorted(told, reverse=True)]
 
 
 class Kept(NamedTuple):
@@ -77,7 +110,7 @@ class BookFeed:
         self.epoch = 0
         self.sequence = 0
         self.at = 0
-        self.replica = LevelReplica()
+        self.replica = Levels()
         self.windows: dict[int, Window] = {}
         self.kept: list[Kept] = []
         # Encoded snapshots by depth, as of ``sequence``: a thousand sockets that come at once cost one encoding.
@@ -133,13 +166,11 @@ class BookFeed:
     def apply(self, change: BookChange, at: int) -> list[tuple[int, str]]:
         """Move by one change that fits; answers (depth, message) for every open window."""
         replica = self.replica
-        removed: tuple[set[int], set[int]] = (set(), set())
-        touched = [False, False]
+        touched: tuple[Touched, Touched] = ({}, {})
         for side, price, quantity, orders in change.levels:
+            key = price if side == BUY else -price
+            touched[side][key] = replica.get(key)
             replica.set(side, price, quantity, orders)
-            touched[side] = True
-            if not quantity:
-                removed[side].add(price)
         self.sequence = change.sequence
         self.at = at
         self._snapshots.clear()
@@ -148,7 +179,7 @@ class BookFeed:
         checksum = replica.checksum()
         told = []
         for depth, window in self.windows.items():
-            bids, asks = (window.move(replica, side, removed[side]) if touched[side] else [] for side in (BUY, SELL))
+            bids, asks = (window.move(replica, side, touched[side]) for side in (BUY, SELL))
             update = frames.book_update(
                 self.info,
                 epoch=self.epoch,
@@ -167,7 +198,7 @@ class BookFeed:
 
         Answers False where that left a gap: then the levels were read too early and must be read again.
         """
-        self.replica = replica = LevelReplica()
+        self.replica = replica = Levels()
         for side, price, quantity, orders in levels.levels:
             replica.set(side, price, quantity, orders)
         self.epoch, self.sequence, self.at = epoch, levels.sequence, at
@@ -211,13 +242,13 @@ class Books:
         for change in message.books:
             self._absorb_change(message, change)
         if any(instrument_id not in self._books for instrument_id in message.instruments):
+            self._board.shard(message.shard_id).missed = message.sequence
             self._board.later(self.load, message.shard_id)
 
     def _absorb_change(self, message: CommitMessage, change: BookChange) -> None:
         book = self._books.get(change.instrument_id)
         if book is None:
-            self._board.shard(message.shard_id).missed = message.sequence
-            return
+            return  # new: ``absorb`` has it loaded
         if book.live and change.sequence <= book.sequence:
             return
         if book.live and not book.fits(change):

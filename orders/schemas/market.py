@@ -6,7 +6,7 @@ from pydantic import AfterValidator, BaseModel
 from pydantic_core import PydanticCustomError
 
 from orders.schemas.orders import Side, SymbolText
-from orders.schemas.query import Cursor, Limit, PageQuery, Query, WholeNumber
+from orders.schemas.query import DEFAULT_PAGE, Cursor, Limit, PageQuery, Query, WholeNumber
 
 # The depths of the feed, and 50, which only makes sense for a single look.
 BOOK_DEPTHS = (10, 25, 50, 100, 500, 1000)
@@ -41,7 +41,7 @@ class EventQuery(Query):
 
     shard: WholeNumber = 0
     after_sequence: WholeNumber = 0
-    limit: Limit = 100
+    limit: Limit = DEFAULT_PAGE
 
 
 class SnapshotQuery(PageQuery):

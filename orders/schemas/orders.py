@@ -7,6 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from orders.schemas.decimals import PositiveDecimal
 from orders.schemas.problems import Problem
+from orders.schemas.query import DEFAULT_PAGE, Cursor, Limit
 
 CLIENT_ORDER_ID_PATTERN = r"^[A-Za-z0-9_.:-]{1,36}$"
 ClientOrderIdText = Annotated[str, StringConstraints(strict=True, pattern=CLIENT_ORDER_ID_PATTERN)]
@@ -89,8 +90,8 @@ class OrderFilter(Request):
     status: Literal["open"] | OrderStatus | None = None
     side: Side | None = None
     client_order_id: ClientOrderIdText | None = None
-    cursor: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,19}$")] | None = None
-    limit: Annotated[int, Field(ge=1, le=500, strict=False)] = 100
+    cursor: Cursor | None = None
+    limit: Limit = DEFAULT_PAGE
 
 
 class FillOut(BaseModel):

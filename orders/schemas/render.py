@@ -36,7 +36,8 @@ _ORDER_EVENTS = frozenset((ACCEPTED, REJECTED, FILL_MAKER, FILL_TAKER, AMENDED, 
 def wire_time(moment: int | datetime) -> str:
     """RFC 3339 UTC with microseconds: ``2026-11-22T17:30:52.000000Z``. Takes microseconds since 1970 or a datetime."""
     value = micros_to_datetime(moment) if isinstance(moment, int) else moment
-    return value.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    # Always UTC: the offset of six characters becomes a Z. Several times as fast as strftime.
+    return value.isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def order_out(order: Any, instrument: Any, account_name: str) -> dict[str, Any]:

@@ -142,12 +142,12 @@ class SocketProtocol:
         except ProblemError as problem:
             self.refused(given, problem)
         else:
-            self._strikes = 0
             return task
         return None
 
     def _carry_out(self, message: ClientMessage, at: int) -> Task | None:
         if isinstance(message, Ping):
+            self._strikes = 0
             self._say({"op": "pong", "id": message.id, "time": wire_time(at)})
             return None
         if isinstance(message, Auth):
@@ -301,6 +301,7 @@ class SocketProtocol:
         self._push(None, frames.encode(message))
 
     def _ack(self, given: MessageId | None, **more: object) -> None:
+        self._strikes = 0
         self._say({"op": "ack", "id": given, "ok": True, **more})
 
     def _refuse(self, given: MessageId | None, problem: ProblemError) -> None:

@@ -37,7 +37,7 @@ export function oncePerFrame(draw) {
 
 const NOTICE_MS = 7_000;
 // So many own fills at once are told; a burst of more only shows in the list.
-const MOST_NOTICES = 4;
+const MOST_NOTICES = 3;
 
 /** Say something that a screen reader reads out too; refusals interrupt, the rest waits its turn. */
 export function notice(text, { side, refusal = false } = {}) {

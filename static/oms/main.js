@@ -58,30 +58,28 @@ own.addEventListener("unread", ({ detail }) => detail.retryable || notice(detail
 /** The last executions event we have seen on each shard: where to resume after a lost connection. */
 const seen = {};
 
+let executionsId = null;
+
+/** Subscribe, or begin anew: subscribing again gives a new snapshot. */
 function subscribe(channel) {
   if (channel === "executions") {
     const after = Object.keys(seen).length ? { after: seen } : {};
-    feed.send({ op: "subscribe", channel, ...after });
+    executionsId = feed.send({ op: "subscribe", channel, ...after });
   } else {
     feed.send({ op: "subscribe", channel, symbols: [rules.symbol], ...(channel === "book" ? { depth: DEPTH } : {}) });
   }
 }
 
-/** Leave and come back: the answer begins with a new snapshot. */
-function subscribeAgain(channel) {
-  feed.send({ op: "unsubscribe", channel, symbols: [rules.symbol], ...(channel === "book" ? { depth: DEPTH } : {}) });
-  subscribe(channel);
-}
-
 function takeBook(message) {
   if (message.type === "resync") return book.clear();
   const result = book.apply(message);
-  if (result === BROKEN) subscribeAgain("book");
+  if (result === BROKEN) subscribe("book");
   if (result === APPLIED) drawMarket();
 }
 
 function takeTrades(message) {
-  if (message.type !== "resync" && !tape.apply(message)) subscribeAgain("trades");
+  if (message.type === "resync") return tape.pause();
+  if (!tape.apply(message)) subscribe("trades");
 }
 
 function takeExecutions(message) {
@@ -97,19 +95,22 @@ function takeExecutions(message) {
   own.apply(message);
 }
 
-/** An operation was refused. What cannot be resumed is begun anew; the tables are read again either way. */
+/** An operation was refused. Executions that cannot be resumed (too long ago, or another database) are begun anew. */
 function takeRefusal(message) {
-  if (message.problem?.code === "resume_too_old") {
+  const resuming = message.id === executionsId && Object.keys(seen).length > 0;
+  if (resuming && ["resume_too_old", "invalid_request"].includes(message.problem?.code)) {
     for (const shard of Object.keys(seen)) delete seen[shard];
     subscribe("executions");
-    own.readSoon();
   } else {
-    notice(message.problem?.detail ?? "The feed refused a subscription.", { refusal: true });
+    const ended = message.problem?.code === "not_authenticated";
+    const words = ended ? "Your session has ended. Sign in again." : message.problem?.detail;
+    notice(words ?? "The feed refused a subscription.", { refusal: true });
   }
 }
 
 feed.addEventListener("open", () => {
   book.clear();
+  tape.pause();
   subscribe("book");
   subscribe("trades");
   if (signedIn) {

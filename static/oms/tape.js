@@ -12,13 +12,20 @@ export class Tape {
     this.last = null;
   }
 
+  /** Ignore updates until the next snapshot. */
+  pause() {
+    this.last = null;
+  }
+
   /** One message of the trades channel. False where trades are missing before it: subscribe again. */
   apply(message) {
-    const trades = [...message.trades].sort((one, other) => one.sequence - other.sequence);
+    const { trades } = message;
     if (message.type === "snapshot") {
       this.body.replaceChildren();
+    } else if (this.last === null || message.sequence <= this.last) {
+      return true;
     } else if (message.previous !== this.last) {
-      if (this.last !== null && message.sequence <= this.last) return true;
+      this.pause();
       return false;
     }
     this.last = message.sequence;

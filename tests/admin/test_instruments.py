@@ -1,5 +1,7 @@
 """Instruments in the admin: decimals in, units in the row, and the engine's word is the last."""
 
+import json
+
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.test import Client
@@ -80,11 +82,11 @@ def test_what_is_left_empty_has_no_limit(market, root):
 IMPOSSIBLE = [
     ({"price_tick": "0"}, "price_tick", "greater than zero"),
     ({"price_tick": "0.0001"}, "price_tick", "more than 3 decimals"),
-    ({"price_tick": "-1"}, "price_tick", "pattern"),
-    ({"price_tick": "1e5"}, "price_tick", "pattern"),
-    ({"price_tick": "٣"}, "price_tick", "pattern"),
+    ({"price_tick": "-1"}, "price_tick", "Digits and at most"),
+    ({"price_tick": "1e5"}, "price_tick", "Digits and at most"),
+    ({"price_tick": "٣"}, "price_tick", "Digits and at most"),
     ({"price_tick": ""}, "price_tick", "required"),
-    ({"quantity_step": "NaN"}, "quantity_step", "pattern"),
+    ({"quantity_step": "NaN"}, "quantity_step", "Digits and at most"),
     ({"max_quantity": "0.05"}, "max_quantity", "below the minimum"),
     ({"min_quantity": "0.11", "max_quantity": "0.12", "quantity_step": "0.05"}, "quantity_step", "no multiple"),
     ({"max_quantity": "999999999999999"}, "max_quantity", "too large"),
@@ -94,10 +96,10 @@ IMPOSSIBLE = [
     ({"price_collar": "0.12345"}, "price_collar", "fraction"),
     ({"reference_price": "0.0001"}, "reference_price", "more than 3 decimals"),
     ({"symbol": "ACME-USD"}, "symbol", "in use"),
-    ({"symbol": "gold"}, "symbol", "pattern"),
-    ({"symbol": "../X"}, "symbol", "pattern"),
+    ({"symbol": "gold"}, "symbol", "Capital letters"),
+    ({"symbol": "../X"}, "symbol", "Capital letters"),
     ({"base": ""}, "base", "required"),
-    ({"base": "x" * 17}, "base", "pattern"),
+    ({"base": "x" * 17}, "base", "Capital letters"),
     ({"price_decimals": "13"}, "price_decimals", "less than or equal to 12"),
     ({"price_decimals": "-1"}, "price_decimals", "greater than or equal to 0"),
     ({"price_decimals": "two"}, "price_decimals", "whole number"),
@@ -123,6 +125,9 @@ def test_rules_change_in_decimals_and_hold_at_once(market, root, no_save):
     row.refresh_from_db()
     assert (row.price_tick, row.max_quantity) == (5, 5_000)
     assert "was changed successfully" in messages_of(response)
+    event = Event.objects.filter(kind=9).order_by("-id").first()
+    assert (event.actor.username, json.loads(event.detail)["price_tick"]) == ("root", 5)
+    assert "&quot;max_quantity&quot;: 5000" in text(root.get(f"/admin/orders/event/{event.pk}/change/"))
     with pytest.raises(ProblemError, match="price_not_on_tick"):
         place(market.alice, "buy", "1", "99.98")
     with pytest.raises(ProblemError, match="risk_max_quantity"):

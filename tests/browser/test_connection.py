@@ -1,5 +1,7 @@
 """What the page does when the server dies, hangs, or an answer gets lost on the way."""
 
+from pathlib import Path
+
 from tests.browser.screen import Screen
 from tests.browser.site import Site
 
@@ -26,6 +28,22 @@ window.fetch = async (path, options) => {
   const [code, status, outcome] = answers.shift();
   const body = {code, status, outcome, title: code, detail: code, errors: [], retryable: true};
   return new Response(JSON.stringify(body), {status, headers: {"Content-Type": "application/problem+json"}});
+};
+"""
+
+# Drops the next message that holds the text in window.drop, and keeps what the page sends.
+UNRELIABLE = """
+const Real = WebSocket;
+window.sent = [];
+window.drop = null;
+window.WebSocket = class extends Real {
+  send(text) { sent.push(JSON.parse(text)); super.send(text); }
+  set onmessage(handler) {
+    super.onmessage = (event) => {
+      if (drop && event.data.includes(drop)) drop = null;
+      else handler(event);
+    };
+  }
 };
 """
 
@@ -73,7 +91,7 @@ def test_fills_while_the_page_was_away_are_told_afterwards(screen: Screen, site:
     screen.until_book_equals_rest()
 
 
-def test_a_server_that_hangs_is_called_stale(screen: Screen, site: Site):
+def test_a_server_that_hangs_is_called_stale(screen: Screen, site: Site, pictures: Path):
     screen.sign_in("alice")
     site.order("buy", "3", "99.00")
     screen.until_book_equals_rest()
@@ -85,12 +103,35 @@ def test_a_server_that_hangs_is_called_stale(screen: Screen, site: Site):
         assert "no data for 1" in screen.text("#badge-age")
         assert "grayscale" in screen.driver.execute_script(colour), "what may be wrong is grey"
         assert screen.book()["bids"] == [["99.00", "3.000", 1]], "and still there"
+        screen.save(pictures / "stale.png")
     finally:
         site.thaw()
     screen.until(lambda: screen.text("#badge-state") == "Live", "live again", LONG)
     assert screen.driver.execute_script(colour) == "none"
     site.order("buy", "1", "99.50")
     screen.until_book_equals_rest()
+
+
+def test_what_the_feed_skipped_is_noticed_and_repaired(screen: Screen, site: Site):
+    """A book or tape with a hole is never shown on: the page subscribes again."""
+    screen.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": UNRELIABLE})
+    screen.open("/market/ACME-USD")
+    screen.until(lambda: screen.text("#badge-state") == "Live", "live")
+    site.order("buy", "5", "99.00")
+    screen.until_book_equals_rest()
+    for channel in ("book", "trades"):
+        dropped = f'"channel":"{channel}","symbol":"ACME-USD","type":"update"'
+        screen.driver.execute_script("window.drop = arguments[0]", dropped)
+        site.order("sell", "1", "99.00", user="alice")
+        screen.until(
+            lambda: screen.driver.execute_script("return window.drop === null"), f"a {channel} message to be lost"
+        )
+        site.order("sell", "1.125", "99.00", user="alice")
+        screen.until_book_equals_rest()
+        screen.until(lambda: "99.00 1.125" in screen.text("#tape tr"), "the last trade")
+        screen.until(lambda: "99.00 1.000" in screen.text("#tape tr:nth-child(2)"), "the one before it")
+    script = "return window.sent.filter((m) => m.op === 'subscribe').map((m) => m.channel)"
+    assert screen.driver.execute_script(script) == ["book", "trades", "book", "trades"]
 
 
 def test_a_lost_answer_is_asked_for_again_and_the_order_is_there_once(screen: Screen, site: Site):

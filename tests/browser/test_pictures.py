@@ -14,6 +14,7 @@ from tests.browser.site import Site
 
 SIZES = {"desktop": (1280, 800), "tablet": (900, 1000), "phone": (390, 844)}
 THEMES = ("dark", "light")
+OWN_ORDERS = (("buy", "12", "99.94"), ("sell", "2.25", "100.05"), ("sell", "26", "100.01"), ("buy", "30", "99.99"))
 
 # WCAG AA for text; large and bold text may have less.
 CONTRAST = 4.5
@@ -40,8 +41,10 @@ for (const node of document.querySelectorAll("body *")) {
 return found;
 """
 
-COUNT_CUT_CELLS = """
-return [...document.querySelectorAll("#bids tr[data-price] td")].filter((td) => td.scrollWidth > td.clientWidth + 1).length;
+CUT_OFF = """
+const seen = (node) => node.clientWidth > 0 && getComputedStyle(node).visibility === "visible";
+const cut = (node) => seen(node) && node.scrollWidth > node.clientWidth + 1;
+return [...document.querySelectorAll("#bids tr[data-price] td, .scroll")].filter(cut).map((node) => node.textContent);
 """
 
 
@@ -49,10 +52,10 @@ return [...document.querySelectorAll("#bids tr[data-price] td")].filter((td) => 
 def lively(screen: Screen, site: Site) -> Screen:
     """alice at a market where bob and the admin have been trading, always the same way."""
     rng = random.Random(11)
+    for side, quantity, price in OWN_ORDERS:
+        site.order(side, quantity, price, user="alice")
     site.rest("POST", "orders/batch", {"orders": [order for level in range(1, 18) for order in quotes(rng, level)]})
     screen.sign_in("alice")
-    for side, quantity, price in (("buy", "4.5", "99.97"), ("sell", "2.25", "100.05"), ("buy", "12", "99.94")):
-        site.order(side, quantity, price, user="alice")
     for _ in range(40):
         side, far = rng.choice((("buy", "100.04"), ("sell", "99.95")))
         quantity = f"{rng.randint(40, 2600) / 1000:.3f}"
@@ -60,7 +63,7 @@ def lively(screen: Screen, site: Site) -> Screen:
         side, level = rng.choice(("buy", "sell")), rng.randint(1, 4)
         price = 10_000 - level if side == "buy" else 10_000 + level
         site.order(side, f"{rng.randint(500, 5500) / 1000:.3f}", f"{price / 100:.2f}", post_only=True)
-    screen.place("buy", "1.5", "99.99")
+    screen.place("buy", "1.5", "99.97")
     screen.until(
         lambda: "in the book" in screen.text("#ticket-status") or "filled" in screen.text("#ticket-status"), "it"
     )
@@ -107,18 +110,23 @@ def test_the_other_pages(screen: Screen, pictures: Path):
 
 def test_many_digits_fit_on_a_phone(screen: Screen, site: Site, pictures: Path):
     """Eight decimals, and prices of a hundred thousand."""
+    for side, user in (("buy", "alice"), ("sell", "bob")):
+        body = {"symbol": "BTC-USD", "side": side, "quantity": "0.00000001", "price": "104251.00"}
+        assert "id" in site.rest("POST", "orders", body, user=user)
     for price, quantity in (("104250.55", "1.23456789"), ("104250.50", "12.00000001"), ("104249.95", "0.50000000")):
         body = {"symbol": "BTC-USD", "side": "buy", "quantity": quantity, "price": price}
-        assert "id" in site.rest("POST", "orders", body)
-        body = {"symbol": "BTC-USD", "side": "buy", "quantity": quantity, "price": price}
-        assert "id" in site.rest("POST", "orders", body, user="alice")
+        for user in ("alice", "bob"):
+            assert "id" in site.rest("POST", "orders", body, user=user)
     screen.look(390, 844)
     screen.sign_in("alice", "BTC-USD")
     screen.until(lambda: len(screen.all("#orders tr")) == 3, "the open orders")
     screen.button("104250.55", "Amend").click()
-    screen.save(pictures / "digits-phone-dark.png", whole=True)
-    inside(screen, 390)
-    assert screen.driver.execute_script(COUNT_CUT_CELLS) == 0
+    for name, (width, height) in SIZES.items():
+        screen.look(width, height)
+        screen.until(lambda: len(screen.book()["bids"]) == 3, "the book")
+        screen.save(pictures / f"digits-{name}-dark.png", whole=True)
+        inside(screen, width)
+        assert screen.driver.execute_script(CUT_OFF) == []
 
 
 def inside(screen: Screen, width: int) -> None:

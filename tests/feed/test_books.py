@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matching.levels import LevelReplica
 from matching.values import BUY, SELL
 from orders.feed import books
-from orders.feed.books import BookFeed, Window
+from orders.feed.books import BookFeed, Levels, Window
 from orders.feed.publisher import BookChange
 from orders.selectors import InstrumentInfo, InstrumentLevels
 from tests.feed.client import BookClient, checksum
@@ -61,7 +60,7 @@ def test_a_level_that_comes_back_into_the_window_is_told_again():
     book = loaded(*((BUY, 100 + n, 5, 1) for n in range(11)))
     book.open_window(10)
     ((_, frame),) = book.apply(change(1, 0, (BUY, 110, 0, 0)), at=1)
-    assert json.loads(frame)["bids"] == [["1.00", "0.005", 1], ["1.10", "0.000", 0]]
+    assert json.loads(frame)["bids"] == [["1.10", "0.000", 0], ["1.00", "0.005", 1]]
 
 
 def test_a_level_pushed_out_is_not_told():
@@ -122,15 +121,20 @@ def test_snapshot_and_updates_equal_a_fresh_snapshot(depth, commits):
     for number, rows in enumerate(commits, 1):
         shifted = [(side, price + 40 * side, quantity, orders) for side, price, quantity, orders in rows]
         ((_, frame),) = book.apply(change(number, number - 1, *shifted), at=number)
-        client.take(frame)
+        update, known = json.loads(frame), client.bids + client.asks
+        assert not [level for level in update["bids"] + update["asks"] if level in known], "told twice"
+        client.take(update)
         fresh = json.loads(book.snapshot(depth))
         assert (client.bids, client.asks) == (fresh["bids"], fresh["asks"])
 
 
-def test_a_window_holds_what_was_told():
-    replica = LevelReplica()
-    replica.set(BUY, 100, 5, 1)
-    window = Window(10, replica)
-    assert window.move(replica, BUY, set()) == []
-    replica.set(BUY, 100, 0, 0)
-    assert window.move(replica, BUY, {100, 99}) == [(100, 0, 0)]
+def test_nothing_is_told_that_readers_know():
+    levels = Levels()
+    for price in range(1, 13):
+        levels.set(BUY, price, 5, 1)
+    window = Window(10, levels)
+    assert window.move(levels, BUY, {}) == []
+    same = {12: (12, 5, 1), 2: (2, 5, 1), 99: None}
+    assert window.move(levels, BUY, same) == []
+    levels.set(BUY, 12, 0, 0)
+    assert window.move(levels, BUY, {12: (12, 5, 1)}) == [(12, 0, 0), (2, 5, 1)]

@@ -1,0 +1,57 @@
+"""GET time, status, healthz, readyz."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import OperationalError, connection
+
+from orders import status
+from tests.api.conftest import Api
+
+
+def test_the_time(api: Api):
+    told = datetime.fromisoformat(api.get("time", who=None).body["time"])
+    assert abs(datetime.now(UTC) - told) < timedelta(seconds=5)
+
+
+def test_the_status_of_the_shard(api: Api):
+    placed = api.place()
+    body = api.get("status", who=None).body
+    assert body["status"] == "open"
+    assert body["shards"] == [{"shard": 0, "state": "open", "epoch": 1, "sequence": placed["sequence"], "detail": None}]
+
+
+def test_alive_and_ready(api: Api):
+    assert api.get("/healthz", who=None).body == {"status": "ok"}
+    assert api.get("/readyz", who=None).body == {"status": "ready"}
+    for path in ("/healthz", "/readyz"):
+        assert api.request("HEAD", path, who=None).status == 200
+        answer = api.client.delete(path)
+        assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, HEAD")
+
+
+@pytest.mark.parametrize("state", [status.STARTING, status.RECOVERING, status.STALLED, status.STOPPED])
+def test_not_ready_while_the_engine_is_not_open(api: Api, monkeypatch, state):
+    monkeypatch.setitem(status.shards, 0, status.ShardStatus(0, state, detail="disk full"))
+    answer = api.get("/readyz", who=None)
+    assert (answer.status, answer.code) == (503, "engine_unavailable")
+    assert state in answer.body["detail"] and "disk full" in answer.body["detail"]
+    assert answer.headers["Retry-After"] == "1"
+    assert api.get("/healthz", who=None).status == 200
+    assert api.get("status", who=None).body["status"] == "unavailable"
+
+
+def test_not_ready_without_an_engine(api: Api, monkeypatch):
+    monkeypatch.setattr(status, "shards", {})
+    assert "No engine" in api.get("/readyz", who=None).body["detail"]
+    body = api.get("status", who=None).body
+    assert (body["status"], body["shards"]) == ("unavailable", [])
+
+
+def test_not_ready_without_a_database(api: Api, monkeypatch):
+    def broken() -> None:
+        raise OperationalError("gone")
+
+    monkeypatch.setattr(connection, "cursor", broken)
+    answer = api.get("/readyz", who=None)
+    assert (answer.status, answer.body["detail"]) == (503, "The database does not answer.")
