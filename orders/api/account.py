@@ -10,6 +10,8 @@ from orders.api.schema import documented
 from orders.schemas.market import EventQuery, FillQuery, SnapshotPage, SnapshotQuery
 from orders.schemas.orders import EventPage, FillPage
 
+MAX_ID = 2**63 - 1
+
 
 class FillsView(ApiView):
     needs = {"GET": TO_READ}
@@ -21,7 +23,8 @@ class FillsView(ApiView):
         rows, following = selectors.fill_list(
             account_id=actor_of(request).account_id,
             symbol=query.symbol,
-            order_id=None if query.order_id is None else int(query.order_id),
+            # Nineteen digits may pass what a column holds; that is nobody's order.
+            order_id=None if query.order_id is None else min(int(query.order_id), MAX_ID),
             cursor=query.cursor,
             limit=query.limit,
         )

@@ -27,7 +27,7 @@ MALFORMED = {
     "price infinite": with_price('"Infinity"'),
     "price with a sign": with_price('"+100"'),
     "price of 400 digits": with_price('"' + "9" * 400 + '"'),
-    "price in Arabic digits": with_price('"١٠٠"'),
+    "price in Arabic digits": with_price('"\u0661\u0660\u0660"'),
     "price with underscores": with_price('"1_000"'),
     "price with spaces": with_price('" 100 "'),
     "price with a line end": with_price('"100\\n"'),

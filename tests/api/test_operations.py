@@ -52,6 +52,7 @@ def test_not_ready_without_a_database(api: Api, monkeypatch):
     def broken() -> None:
         raise OperationalError("gone")
 
-    monkeypatch.setattr(connection, "cursor", broken)
-    answer = api.get("/readyz", who=None)
+    with monkeypatch.context() as patch:
+        patch.setattr(connection, "cursor", broken)
+        answer = api.get("/readyz", who=None)
     assert (answer.status, answer.body["detail"]) == (503, "The database does not answer.")

@@ -11,6 +11,13 @@ from tests.browser.screen import Screen
 from tests.browser.site import Site
 from tests.support.services import Chromium
 
+PICTURES = pytest.StashKey[Path]()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if path := config.stash.get(PICTURES, None):
+        terminalreporter.write_line(f"pictures of the page: {path}")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Everything in this directory drives a browser."""
@@ -42,9 +49,10 @@ def screen(chromium: Chromium, site: Site) -> Iterator[Screen]:
 
 
 @pytest.fixture(scope="session")
-def pictures() -> Path:
+def pictures(pytestconfig: pytest.Config) -> Path:
     """Where pictures go: OMS_SCREENSHOTS, or a directory that is left for whoever wants to look."""
     kept = os.environ.get("OMS_SCREENSHOTS")
     path = Path(kept) if kept else Path(tempfile.mkdtemp(prefix="oms-screenshots-"))
     path.mkdir(parents=True, exist_ok=True)
+    pytestconfig.stash[PICTURES] = path
     return path

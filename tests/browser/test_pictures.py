@@ -92,7 +92,6 @@ def test_nothing_sticks_out_and_everything_can_be_read(lively: Screen, pictures:
     lively.look(1280, 800, "dark")
     lively.until_book_shown(10)
     lively.save(pictures / "market.png")
-    print(f"pictures: {pictures}")
 
 
 def test_the_other_pages(screen: Screen, pictures: Path):
