@@ -78,7 +78,9 @@ def refusal(
             return R_MAX_NOTIONAL
     if not resting and account.open_orders >= account.max_open_orders:
         return R_MAX_OPEN_ORDERS
-    if account.max_position and _worst_position(holding, side, remaining - resting) > account.max_position:
+    # Whatever the limit has become since: an amend that makes an order no larger cannot make the position worse.
+    grows = remaining > resting
+    if grows and account.max_position and _worst_position(holding, side, remaining - resting) > account.max_position:
         return R_MAX_POSITION
     return NO_REASON
 

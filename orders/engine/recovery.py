@@ -13,7 +13,6 @@ from django.db import connection, transaction
 
 from matching.engine import Engine
 from matching.state import Account, Instrument
-from matching.values import BUY
 from orders import selectors, snapshots
 from orders.models import Account as AccountRow
 from orders.models import Instrument as InstrumentRow
@@ -117,8 +116,10 @@ def build(shard: Shard, orders: OpenOrders) -> Recovered:
         holding.bought_notional = position.bought_notional
         holding.sold = position.sold
         holding.sold_notional = position.sold_notional
-    for instrument_id, instrument in engine.instruments.items():
-        _rest(engine, instrument, orders, instrument_id)
+    for instrument_id in engine.instruments:
+        # First come first, so that every queue stands as it stood.
+        for order in orders.in_priority(instrument_id):
+            engine.restore(order)
     return recovered
 
 
@@ -140,16 +141,3 @@ def _instrument(row: InstrumentRow, engine: Engine) -> Instrument:
     )
     instrument.last_price = row.last_price
     return instrument
-
-
-def _rest(engine: Engine, instrument: Instrument, orders: OpenOrders, instrument_id: int) -> None:
-    """Put the open orders back into their book, first come first, so that every queue stands as it stood."""
-    for order in orders.in_priority(instrument_id):
-        holding = engine.holding(order.account_id, instrument)
-        order.holding = holding
-        holding.account.open_orders += 1
-        if order.side == BUY:
-            holding.open_buy += order.remaining
-        else:
-            holding.open_sell += order.remaining
-        instrument.book.add(order)

@@ -1,9 +1,8 @@
 // The tables of own open orders and fills, with amending and canceling in place.
 
-import { byId, element, setData, setText } from "./dom.js";
+import { byId, element, notice, setData, setText } from "./dom.js";
 import { request, retrying } from "./rest.js";
 import { capital, clock, fillWords, orderWords, termsWords } from "./words.js";
-import { notice } from "./dom.js";
 
 // A cancel or an amend may be sent twice without harm: both say how the order is to be, not what to change.
 const ATTEMPTS = 6;

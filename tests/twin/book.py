@@ -209,7 +209,7 @@ class TwinEngine:
             ("risk_max_quantity", 0 < limits.max_order_quantity < quantity),
             ("risk_max_notional", 0 < rules.max_notional < (price or reference) * quantity),
             ("risk_max_open_orders", not has_open and len(mine) >= limits.max_open_orders),
-            ("risk_max_position", 0 < limits.max_position < worst),
+            ("risk_max_position", 0 < limits.max_position < worst and remaining > has_open),
             ("post_only_would_cross", order.post_only and bool(self.opposite(order, price))),
         ]
         return next((reason for reason, failed in ladder if failed and reason), "")
