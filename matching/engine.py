@@ -145,17 +145,7 @@ class Engine(Matcher):
             and not price % instrument.price_tick
             and not order.off_grid
         ):
-            reason = refusal(
-                instrument,
-                holding,
-                order.side,
-                order.type,
-                price,
-                quantity,
-                quantity,
-                order.off_grid,
-                0,
-            )
+            reason = refusal(instrument, holding, order.side, order.type, price, quantity, quantity, order.off_grid, 0)
             if reason != NO_REASON:
                 return self._reject(order, reason)
         if order.post_only and instrument.book.crosses(order.side, price):

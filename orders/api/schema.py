@@ -37,6 +37,20 @@ _PATH_PARAMETERS = {
     "client_order_id": "The id the client gave the order.",
 }
 
+_REPLAYED = OpenApiParameter(
+    "Idempotency-Replayed",
+    {"type": "string", "const": "true"},
+    OpenApiParameter.HEADER,
+    description="This request was seen before.",
+    response=[200],
+)
+_IF_MATCH = OpenApiParameter(
+    "If-Match",
+    str,
+    OpenApiParameter.HEADER,
+    description='The version the order must have, in quotes: `"3"`. It is the `ETag` of every order answer.',
+)
+
 
 def documented(
     operation_id: str,
@@ -59,24 +73,9 @@ def documented(
     parameters = []
     if replayed:
         responses[200] = OpenApiResponse(response, description="Known already: the order as it stands now.")
-        parameters.append(
-            OpenApiParameter(
-                "Idempotency-Replayed",
-                {"type": "string", "const": "true"},
-                OpenApiParameter.HEADER,
-                description="This request was seen before.",
-                response=[200],
-            )
-        )
+        parameters.append(_REPLAYED)
     if if_match:
-        parameters.append(
-            OpenApiParameter(
-                "If-Match",
-                str,
-                OpenApiParameter.HEADER,
-                description='The version the order must have, in quotes: `"3"`. It is the `ETag` of every order answer.',
-            )
-        )
+        parameters.append(_IF_MATCH)
 
     def describe(method: Any) -> Any:
         method.documented_errors = (*errors, *COMMON_ERRORS, *(BODY_ERRORS if request else ()))

@@ -30,11 +30,18 @@ class Request(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
+def _example(**fields: Any) -> ConfigDict:
+    """What the documentation shows, and lets one try."""
+    return ConfigDict(json_schema_extra={"examples": [fields]})
+
+
 class PlaceOrder(Request):
     """A new order. ``time_in_force`` is gtc for limit orders and ioc for market orders unless said otherwise.
 
     A market order never rests, whatever its time in force: what cannot trade is canceled.
     """
+
+    model_config = _example(symbol="ACME-USD", side="buy", quantity="10", price="99.98", client_order_id="my-1")
 
     symbol: SymbolText
     side: Side
@@ -60,6 +67,8 @@ class PlaceOrder(Request):
 class AmendOrder(Request):
     """New terms. ``quantity`` is the new total, never the remainder."""
 
+    model_config = _example(quantity="8")
+
     price: PositiveDecimal | None = None
     quantity: PositiveDecimal | None = None
 
@@ -72,6 +81,8 @@ class AmendOrder(Request):
 
 class PlaceBatch(Request):
     """Up to 500 orders, carried out in order, each on its own: one that is wrong does not stop the others."""
+
+    model_config = _example(orders=[{"symbol": "ACME-USD", "side": "sell", "quantity": "2.5", "price": "100.02"}])
 
     orders: Annotated[list[Any], Field(min_length=1, max_length=MAX_BATCH)]
 
