@@ -3,7 +3,7 @@
 from rest_framework.response import Response
 
 from orders import selectors
-from orders.api.base import ApiRequest, ApiView, actor_of
+from orders.api.base import ApiRequest, ApiViewSet, actor_of
 from orders.api.permissions import TO_LOOK, TO_READ
 from orders.api.rendering import event_body, fill_body, page, snapshot_body
 from orders.api.schema import documented
@@ -13,12 +13,17 @@ from orders.schemas.orders import EventPage, FillPage
 MAX_ID = 2**63 - 1
 
 
-class FillsView(ApiView):
-    needs = {"GET": TO_READ}
-    queries = {"GET": FillQuery}
-
-    @documented("fill_list", "Fills of the account, newest first", FillPage, tag="account", errors=("unknown_symbol",))
-    def get(self, request: ApiRequest) -> Response:
+class FillViewSet(ApiViewSet):
+    @documented(
+        "fill_list",
+        "Fills of the account, newest first",
+        FillPage,
+        tag="account",
+        need=TO_READ,
+        query=FillQuery,
+        errors=("unknown_symbol",),
+    )
+    def list(self, request: ApiRequest) -> Response:
         query = self.query
         rows, following = selectors.fill_list(
             account_id=actor_of(request).account_id,
@@ -31,12 +36,16 @@ class FillsView(ApiView):
         return Response(page([fill_body(row) for row in rows], following))
 
 
-class EventsView(ApiView):
-    needs = {"GET": TO_READ}
-    queries = {"GET": EventQuery}
-
-    @documented("event_list", "Events of the account on a shard, oldest first", EventPage, tag="account")
-    def get(self, request: ApiRequest) -> Response:
+class EventViewSet(ApiViewSet):
+    @documented(
+        "event_list",
+        "Events of the account on a shard, oldest first",
+        EventPage,
+        tag="account",
+        need=TO_READ,
+        query=EventQuery,
+    )
+    def list(self, request: ApiRequest) -> Response:
         """`next` is the `after_sequence` of the following page, null where there is none yet."""
         query = self.query
         rows = selectors.account_event_list(
@@ -49,12 +58,17 @@ class EventsView(ApiView):
         return Response(page([event_body(row) for row in rows[: query.limit]], following))
 
 
-class SnapshotsView(ApiView):
-    needs = {"GET": TO_LOOK}
-    queries = {"GET": SnapshotQuery}
-
-    @documented("snapshot_list", "Saved books, newest first", SnapshotPage, tag="account", errors=("unknown_symbol",))
-    def get(self, request: ApiRequest) -> Response:
+class SnapshotViewSet(ApiViewSet):
+    @documented(
+        "snapshot_list",
+        "Saved books, newest first",
+        SnapshotPage,
+        tag="account",
+        need=TO_LOOK,
+        query=SnapshotQuery,
+        errors=("unknown_symbol",),
+    )
+    def list(self, request: ApiRequest) -> Response:
         rows, following = selectors.snapshot_list(
             symbol=self.query.symbol, cursor=self.query.cursor, limit=self.query.limit
         )

@@ -8,9 +8,10 @@ from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
+from rest_framework.viewsets import ViewSetMixin
 
 from orders.actors import Actor
-from orders.api.permissions import Need
+from orders.api.permissions import action_of
 from orders.api.renderers import JSONOnly
 from orders.api.schema import ApiSchema
 from orders.schemas.problems import ProblemError, invalid
@@ -34,11 +35,7 @@ class ApiRequest(Request):
 
 
 class ApiView(APIView):
-    """One resource. ``needs`` says who may use which method, ``queries`` which parameters it takes: both are also what the
-    documentation says."""
-
-    needs: dict[str, Need] = {}
-    queries: dict[str, type[BaseModel]] = {}
+    """What every resource has in common. Its actions say by ``schema.documented`` who may do them and what they take."""
 
     http_method_names = ["get", "head", "post", "patch", "delete"]
     content_negotiation_class = JSONOnly
@@ -58,8 +55,7 @@ class ApiView(APIView):
 
     def initial(self, request: ApiRequest, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        method = "GET" if request.method == "HEAD" else request.method
-        self.query = read_query(request, self.queries.get(method, NoQuery))
+        self.query = read_query(request, getattr(action_of(self, request.method), "query", NoQuery))
 
     def http_method_not_allowed(self, request: ApiRequest, *args: Any, **kwargs: Any) -> NoReturn:
         raise MethodNotAllowed(request.method)
@@ -74,6 +70,10 @@ class ApiView(APIView):
         if response.status_code == 405:
             response["Allow"] = ", ".join(self.allowed_methods)
         return response
+
+
+class ApiViewSet(ViewSetMixin, ApiView):
+    """Several actions on one kind of thing; ``urls`` maps methods of addresses to them."""
 
 
 def read_query(request: Request, model: type[BaseModel]) -> BaseModel:

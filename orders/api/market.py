@@ -3,7 +3,7 @@
 from rest_framework.response import Response
 
 from orders import selectors
-from orders.api.base import ApiRequest, ApiView, path_symbol
+from orders.api.base import ApiRequest, ApiViewSet, path_symbol
 from orders.api.permissions import MARKET_DATA
 from orders.api.rendering import instrument_body, page, trade_body
 from orders.api.schema import documented
@@ -12,28 +12,32 @@ from orders.schemas.market import BookOut, BookQuery, InstrumentOut, InstrumentP
 from orders.schemas.render import level_out, wire_time
 
 
-class InstrumentsView(ApiView):
-    needs = {"GET": MARKET_DATA}
-
-    @documented("instrument_list", "All instruments, by symbol", InstrumentPage, tag="market data")
-    def get(self, request: ApiRequest) -> Response:
+class InstrumentViewSet(ApiViewSet):
+    @documented("instrument_list", "All instruments, by symbol", InstrumentPage, tag="market data", need=MARKET_DATA)
+    def list(self, request: ApiRequest) -> Response:
         return Response(page([instrument_body(row) for row in selectors.instrument_list()], None))
 
-
-class InstrumentView(ApiView):
-    needs = {"GET": MARKET_DATA}
-
-    @documented("instrument_get", "One instrument", InstrumentOut, tag="market data", errors=("unknown_symbol",))
-    def get(self, request: ApiRequest, symbol: str) -> Response:
+    @documented(
+        "instrument_get",
+        "One instrument",
+        InstrumentOut,
+        tag="market data",
+        need=MARKET_DATA,
+        errors=("unknown_symbol",),
+    )
+    def retrieve(self, request: ApiRequest, symbol: str) -> Response:
         return Response(instrument_body(selectors.instrument_get(symbol=path_symbol(symbol))))
 
-
-class BookView(ApiView):
-    needs = {"GET": MARKET_DATA}
-    queries = {"GET": BookQuery}
-
-    @documented("book_get", "The best levels of a book", BookOut, tag="market data", errors=("unknown_symbol",))
-    def get(self, request: ApiRequest, symbol: str) -> Response:
+    @documented(
+        "book_get",
+        "The best levels of a book",
+        BookOut,
+        tag="market data",
+        need=MARKET_DATA,
+        query=BookQuery,
+        errors=("unknown_symbol",),
+    )
+    def book(self, request: ApiRequest, symbol: str) -> Response:
         instrument = selectors.instrument_by_symbol(path_symbol(symbol))
         book = hub().book(instrument.id, self.query.depth)
         return Response(
@@ -48,13 +52,16 @@ class BookView(ApiView):
             }
         )
 
-
-class TradesView(ApiView):
-    needs = {"GET": MARKET_DATA}
-    queries = {"GET": TradeQuery}
-
-    @documented("trade_list", "Public trades, newest first", TradePage, tag="market data", errors=("unknown_symbol",))
-    def get(self, request: ApiRequest, symbol: str) -> Response:
+    @documented(
+        "trade_list",
+        "Public trades, newest first",
+        TradePage,
+        tag="market data",
+        need=MARKET_DATA,
+        query=TradeQuery,
+        errors=("unknown_symbol",),
+    )
+    def trades(self, request: ApiRequest, symbol: str) -> Response:
         rows, following = selectors.trade_list(
             symbol=path_symbol(symbol), cursor=self.query.cursor, limit=self.query.limit
         )

@@ -27,19 +27,17 @@ def _shards() -> list[status.ShardStatus]:
 
 
 class TimeView(ApiView):
-    needs = {"GET": ANYONE}
     authentication_classes = ()
 
-    @documented("time_get", "The server's time", TimeOut, tag="operations")
+    @documented("time_get", "The server's time", TimeOut, tag="operations", need=ANYONE)
     def get(self, request: ApiRequest) -> Response:
         return Response({"time": _now()})
 
 
 class StatusView(ApiView):
-    needs = {"GET": ANYONE}
     authentication_classes = ()
 
-    @documented("status_get", "The state of every shard", StatusOut, tag="operations")
+    @documented("status_get", "The state of every shard", StatusOut, tag="operations", need=ANYONE)
     def get(self, request: ApiRequest) -> Response:
         shards = _shards()
         is_open = bool(shards) and all(shard.state == status.OPEN for shard in shards)

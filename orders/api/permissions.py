@@ -1,4 +1,4 @@
-"""What a request needs. Every view says it for each of its methods; what is not said is denied."""
+"""What a request needs. Every action says it of itself (``schema.documented``); what is not said is denied."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -27,14 +27,20 @@ TO_TRADE = Need((TRADE,))
 TO_CANCEL = Need((CANCEL, TRADE))
 
 
+def action_of(view: Any, method: str) -> Any:
+    """What a view does for an HTTP method: a view's own ``get``, or the action that a viewset's route maps it to."""
+    name = "get" if method == "HEAD" else method.lower()
+    return getattr(view, (getattr(view, "action_map", None) or {}).get(name, name), None)
+
+
 class DenyByDefault(BasePermission):
-    """Grants what ``view.needs`` grants to the method, and nothing else."""
+    """Grants what the action grants, and nothing else."""
 
     def has_permission(self, request: Any, view: Any) -> bool:
-        method = "GET" if request.method == "HEAD" else request.method
-        if method.lower() not in view.http_method_names or not hasattr(view, method.lower()):
-            raise MethodNotAllowed(method)
-        need = getattr(view, "needs", {}).get(method)
+        action = action_of(view, request.method)
+        if action is None or request.method.lower() not in view.http_method_names:
+            raise MethodNotAllowed(request.method)
+        need = getattr(action, "need", None)
         if need is None:
             return False
         if need is ANYONE or (need is MARKET_DATA and settings.OMS_PUBLIC_MARKET_DATA):

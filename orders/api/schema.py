@@ -1,4 +1,4 @@
-"""The OpenAPI document: made from the Pydantic models, the views' ``needs`` and ``queries``, and the registry of codes."""
+"""The OpenAPI document: made from the Pydantic models, what the actions say of themselves, and the registry of codes."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +10,7 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_sche
 from pydantic import BaseModel
 from pydantic.json_schema import model_json_schema
 
-from orders.api.permissions import ANYONE, MARKET_DATA, Need
+from orders.api.permissions import ANYONE, MARKET_DATA, Need, action_of
 from orders.codes import CODES
 from orders.schemas.problems import Problem
 from orders.schemas.query import NoQuery
@@ -58,16 +58,19 @@ def documented(
     response: type[BaseModel],
     *,
     tag: str,
+    need: Need,
+    query: type[BaseModel] = NoQuery,
     request: type[BaseModel] | None = None,
     status: int = 200,
     replayed: bool = False,
     if_match: bool = False,
     errors: tuple[str, ...] = (),
 ) -> Callable[[Any], Any]:
-    """Describe one method of a view. The text below the summary is the method's docstring.
+    """Say of one action who may do it, what it takes and what it answers: checked at each request, and documented.
 
-    ``errors`` are the codes it may answer beyond those that its credentials and body imply. ``replayed``: it may also
-    answer 200 with ``Idempotency-Replayed``. ``if_match``: it takes a version.
+    The text below the summary is the action's docstring. ``errors`` are the codes it may answer beyond those that its
+    credentials and body imply. ``replayed``: it may also answer 200 with ``Idempotency-Replayed``. ``if_match``: it takes a
+    version.
     """
     responses: dict[Any, Any] = {status: OpenApiResponse(response, description="Done.")}
     parameters = []
@@ -78,6 +81,8 @@ def documented(
         parameters.append(_IF_MATCH)
 
     def describe(method: Any) -> Any:
+        method.need = need
+        method.query = query
         method.documented_errors = (*errors, *COMMON_ERRORS, *(BODY_ERRORS if request else ()))
         method.documented_text = " ".join((method.__doc__ or "").split())
         return extend_schema(
@@ -93,10 +98,13 @@ def documented(
 
 
 class ApiSchema(AutoSchema):
-    """Adds what the view says itself: parameters from ``queries``, security from ``needs``, errors as problems."""
+    """Adds what the action says itself (``documented``): parameters, security, errors as problems."""
+
+    def _action(self) -> Any:
+        return action_of(self.view, self.method)
 
     def get_override_parameters(self) -> list[OpenApiParameter]:
-        model = self.view.queries.get(self.method, NoQuery)
+        model = self._action().query
         in_path = [
             OpenApiParameter(name, str, OpenApiParameter.PATH, description=text)
             for name, text in _PATH_PARAMETERS.items()
@@ -105,23 +113,22 @@ class ApiSchema(AutoSchema):
         return [*in_path, *_query_parameters(model)]
 
     def get_auth(self) -> list[dict[str, list[str]]]:
-        need: Need = self.view.needs[self.method]
+        need: Need = self._action().need
         if need is ANYONE:
             return [{}]
         # Market data may be had without any, unless the service is set up otherwise.
         return [{KEY_SCHEME: []}, {SESSION_SCHEME: []}, *([{}] if need is MARKET_DATA else [])]
 
     def get_description(self) -> str:
-        need: Need = self.view.needs[self.method]
+        need: Need = self._action().need
         scope = f"Needs the scope `{'` or `'.join(need.scopes)}`." if need.scopes and need is not MARKET_DATA else ""
-        text = getattr(self.view, self.method.lower()).documented_text
+        text = self._action().documented_text
         return " ".join(part for part in (text, scope) if part)
 
     def _get_response_bodies(self, direction: str = "response") -> dict[str, Any]:
         bodies = super()._get_response_bodies(direction)
-        method = getattr(self.view, self.method.lower())
-        codes = method.documented_errors
-        if self.view.needs[self.method] is not ANYONE:
+        codes = self._action().documented_errors
+        if self._action().need is not ANYONE:
             codes = (*codes, *PRIVATE_ERRORS)
         by_status: dict[int, list[str]] = {}
         for name in dict.fromkeys(codes):

@@ -2,25 +2,31 @@
 
 from django.urls import path
 
-from orders.api import account, market, operations, orders, schema_views
+from orders.api import operations, schema_views
+from orders.api.account import EventViewSet, FillViewSet, SnapshotViewSet
+from orders.api.market import InstrumentViewSet
 from orders.api.missing import MissingView
+from orders.api.orders import OrderViewSet
 
 urlpatterns = [
     path("time", operations.TimeView.as_view()),
     path("status", operations.StatusView.as_view()),
-    path("instruments", market.InstrumentsView.as_view()),
-    path("instruments/<str:symbol>", market.InstrumentView.as_view()),
-    path("instruments/<str:symbol>/book", market.BookView.as_view()),
-    path("instruments/<str:symbol>/trades", market.TradesView.as_view()),
-    path("orders", orders.OrdersView.as_view()),
-    path("orders/batch", orders.OrderBatchView.as_view()),
+    path("instruments", InstrumentViewSet.as_view({"get": "list"})),
+    path("instruments/<str:symbol>", InstrumentViewSet.as_view({"get": "retrieve"})),
+    path("instruments/<str:symbol>/book", InstrumentViewSet.as_view({"get": "book"})),
+    path("instruments/<str:symbol>/trades", InstrumentViewSet.as_view({"get": "trades"})),
+    path("orders", OrderViewSet.as_view({"get": "list", "post": "create", "delete": "cancel_matching"})),
+    path("orders/batch", OrderViewSet.as_view({"post": "batch"})),
     # "str" takes the dots and colons that client order ids may have.
-    path("orders/by-client-id/<str:client_order_id>", orders.OrderByClientIdView.as_view()),
-    path("orders/<str:order_id>", orders.OrderView.as_view()),
-    path("orders/<str:order_id>/events", orders.OrderEventsView.as_view()),
-    path("fills", account.FillsView.as_view()),
-    path("events", account.EventsView.as_view()),
-    path("snapshots", account.SnapshotsView.as_view()),
+    path("orders/by-client-id/<str:client_order_id>", OrderViewSet.as_view({"get": "by_client_id"})),
+    path(
+        "orders/<str:order_id>",
+        OrderViewSet.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"}),
+    ),
+    path("orders/<str:order_id>/events", OrderViewSet.as_view({"get": "events"})),
+    path("fills", FillViewSet.as_view({"get": "list"})),
+    path("events", EventViewSet.as_view({"get": "list"})),
+    path("snapshots", SnapshotViewSet.as_view({"get": "list"})),
     path("schema", schema_views.SchemaView.as_view(), name="api-schema"),
     path("docs", schema_views.DocsView.as_view(), name="api-docs"),
     path("", MissingView.as_view()),
