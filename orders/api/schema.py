@@ -103,6 +103,10 @@ class ApiSchema(AutoSchema):
     def _action(self) -> Any:
         return action_of(self.view, self.method)
 
+    def _is_list_view(self, serializer: Any = None) -> bool:
+        """Lists are pages, whose model says so itself."""
+        return False
+
     def get_override_parameters(self) -> list[OpenApiParameter]:
         model = self._action().query
         in_path = [
