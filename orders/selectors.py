@@ -281,9 +281,7 @@ class InstrumentLevels:
     levels: list[tuple[int, int, int, int]]
 
 
-def level_list(
-    *, shard_id: int, instrument_id: int | None = None
-) -> tuple[int, int, list[InstrumentLevels]]:
+def level_list(*, shard_id: int, instrument_id: int | None = None) -> tuple[int, int, list[InstrumentLevels]]:
     """Epoch, last sequence and all levels of a shard (or of one of its instruments), in one consistent read.
 
     Quantities are summed in two halves: a sum of 53-bit numbers may pass 64 bits.
