@@ -12,7 +12,7 @@ from time import perf_counter
 
 from matching.commands import OPEN, REDUCTION, Amend, Cancel, Command, DefineInstrument
 from matching.engine import Engine
-from matching.events import FILL_TAKER, KIND, ORDER, OTHER, PRICE, QUANTITY
+from matching.events import FILL_TAKER, KIND, ORDER, OTHER, PRICE, QUANTITY, Event
 from matching.levels import LevelReplica, LevelRow
 from matching.order import Order
 from matching.values import BUY, LIMIT, REJECTED, SELL, STP_NONE
@@ -93,16 +93,10 @@ def replay_in_memory(lines: list[FlowLine], *, books: bool, progress: Callable[[
     for number, line in enumerate(lines, 1):
         command = translator.command(line)
         if command is not None:
-            for event in engine.apply(sequence, sequence, command):
-                if event[KIND] == FILL_TAKER:
-                    taker = event[ORDER]
-                    assert taker is not None
-                    ids = translator.file_ids
-                    side = "S" if taker.side else "B"
-                    done.trades.append(
-                        (line.seq, ids[taker.order_id], ids[event[OTHER]], side, event[PRICE], event[QUANTITY])
-                    )
+            events = engine.apply(sequence, sequence, command)
             sequence = engine.next_sequence
+            if len(events) > 1:  # only what trades has more than one
+                done.trades.extend(_taker_trades(line.seq, events, translator.file_ids))
         if number % BOOK_EVERY_LINES == 0 or number == len(lines):
             if books:
                 done.books.extend(_pictures(number, lines, book.top(BUY, BOOK_LEVELS), book.top(SELL, BOOK_LEVELS)))
@@ -111,6 +105,14 @@ def replay_in_memory(lines: list[FlowLine], *, books: bool, progress: Callable[[
             progress(number)
     done.lines = len(lines)
     return done
+
+
+def _taker_trades(seq: int, events: list[Event], file_ids: dict[int, int]) -> Iterator[TradeOut]:
+    for event in events:
+        taker = event[ORDER]
+        if event[KIND] == FILL_TAKER and taker is not None:
+            side = "S" if taker.side else "B"
+            yield seq, file_ids[taker.order_id], file_ids[event[OTHER]], side, event[PRICE], event[QUANTITY]
 
 
 class DurableReplay:

@@ -1,6 +1,7 @@
 """From rows and records in units to what goes over the wire. Used by every door, so that they say the same."""
 
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from matching.events import (
@@ -33,8 +34,12 @@ from orders.schemas.decimals import from_units, ratio_from_units
 _ORDER_EVENTS = frozenset((ACCEPTED, REJECTED, FILL_MAKER, FILL_TAKER, AMENDED, REPLACED, DECREMENTED, CANCELED))
 
 
+@lru_cache(maxsize=1024)
 def wire_time(moment: int | datetime) -> str:
-    """RFC 3339 UTC with microseconds: ``2026-11-22T17:30:52.000000Z``. Takes microseconds since 1970 or a datetime."""
+    """RFC 3339 UTC with microseconds: ``2026-11-22T17:30:52.000000Z``. Takes microseconds since 1970 or a datetime.
+
+    Remembered, because everything of one group of commands happened at the same moment.
+    """
     value = micros_to_datetime(moment) if isinstance(moment, int) else moment
     # Always UTC: the offset of six characters becomes a Z. Several times as fast as strftime.
     return value.isoformat(timespec="microseconds")[:-6] + "Z"

@@ -15,7 +15,7 @@ from orders import gateway, selectors
 from orders.actors import SCOPES, Actor
 from orders.engine.service import EmbeddedEngine
 from orders.flow import FlowError, FlowLine, read_flow
-from orders.management.commands._server import owned_engine
+from orders.management.commands._server import owned_engine, tune_interpreter
 from orders.models import Account
 from orders.replaying import DurableReplay, Interrupted, Replayed, replay_in_memory
 from orders.schemas.problems import ProblemError
@@ -44,6 +44,7 @@ class Command(BaseCommand):
     def handle(
         self, *args: Any, file: Path, symbol: str, trades: Path | None, books: Path | None, memory: bool, **options: Any
     ) -> None:
+        tune_interpreter()
         started = perf_counter()
         # A file becomes a million tuples that all stay: nothing for the collector to find.
         gc.disable()

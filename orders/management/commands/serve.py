@@ -13,7 +13,7 @@ from django.core.management import BaseCommand, CommandError, CommandParser
 from orders.engine.ownership import AlreadyOwned
 from orders.engine.service import EmbeddedEngine
 from orders.feed.hub import hub
-from orders.management.commands._server import migrate_if_needed
+from orders.management.commands._server import migrate_if_needed, tune_interpreter
 from orders.management.commands.save_books import SAVE_INTERVAL_SECONDS, save_periodically
 
 log = logging.getLogger(__name__)
@@ -22,10 +22,6 @@ log = logging.getLogger(__name__)
 LISTEN_BACKLOG = 1024
 # The largest message a client may send; orders and subscriptions are far smaller.
 MAX_MESSAGE_BYTES = 64 * 1024
-# How long a busy thread may keep the interpreter: with the default of 5 ms a commit waits behind request handling.
-SWITCH_INTERVAL_SECONDS = 0.001
-# Young objects between collections. The books are long-lived and hold no cycles worth looking for at every turn.
-GC_THRESHOLDS = (50_000, 20, 50)
 # Between the last answers and the closing of sockets, so that they get out.
 LAST_ANSWERS_SECONDS = 0.3
 
@@ -46,7 +42,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, host: str, port: int, save_interval: float, **options: Any) -> None:
         if not 0 < port < 65536:
             raise CommandError("--port must be 1 to 65535")
-        sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
+        tune_interpreter()
         engine = EmbeddedEngine(listeners=[hub().listener])
         try:
             engine.acquire()
@@ -93,7 +89,6 @@ class Command(BaseCommand):
             ).start()
         gc.collect()
         gc.freeze()
-        gc.set_threshold(*GC_THRESHOLDS)
         reactor.callWhenRunning(lambda: self._say_where(server, host, port))
         server.run()
         stop_saving.set()
