@@ -70,7 +70,7 @@ def stored_secret(path: Path) -> str:
 
 
 # Every SQLite connection. WAL: readers never wait for the writer. FULL: a commit that was answered survives power loss.
-# The size limit hands the log's disk space back after a burst.
+# The size limit hands the log's disk space back after a burst; the page cache (KiB) lets the engine find its indexes' pages.
 SQLITE_PRAGMAS = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA journal_size_limit=67108864; PRAGMA cache_size=-65536"
 
 # IMMEDIATE: two writers queue for the lock for up to `timeout` seconds instead of failing half-way through.
@@ -293,5 +293,8 @@ LOGGING = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "filters": ["request_id"], "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
     # Django's own handlers (mail to admins, console only under DEBUG) give way to the root's.
-    "loggers": {"django": {"handlers": [], "level": "INFO", "propagate": True}},
+    "loggers": {
+        "django": {"handlers": [], "level": "INFO", "propagate": True},
+        "daphne": {"level": "WARNING"},  # `serve` says where it listens
+    },
 }

@@ -15,7 +15,7 @@ class Code:
 
 _ALL = (
     Code("invalid_request", 400, "The request is not valid"),
-    Code("not_authenticated", 401, "Who are you?"),
+    Code("not_authenticated", 401, "Credentials are needed"),
     Code("permission_denied", 403, "You may not do this"),
     Code("not_found", 404, "There is nothing here"),
     Code("unknown_symbol", 404, "There is no such instrument"),
