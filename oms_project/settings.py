@@ -71,7 +71,9 @@ def stored_secret(path: Path) -> str:
 
 # Every SQLite connection. WAL: readers never wait for the writer. FULL: a commit that was answered survives power loss.
 # The size limit hands the log's disk space back after a burst; the page cache (KiB) lets the engine find its indexes' pages.
-SQLITE_PRAGMAS = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA journal_size_limit=67108864; PRAGMA cache_size=-65536"
+SQLITE_PRAGMAS = (
+    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA journal_size_limit=67108864; PRAGMA cache_size=-65536"
+)
 
 # IMMEDIATE: two writers queue for the lock for up to `timeout` seconds instead of failing half-way through.
 SQLITE_OPTIONS = {"transaction_mode": "IMMEDIATE", "timeout": 5, "init_command": SQLITE_PRAGMAS}
