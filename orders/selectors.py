@@ -15,7 +15,7 @@ from django.db.models import Max
 
 from matching.events import FILL_MAKER, FILL_TAKER
 from matching.values import LAST_OPEN_STATUS, SIDE_NAMES, STATUS_NAMES
-from orders.models import Account, BookSnapshot, ClientOrderId, Event, Instrument, Order, Position, Shard, Trade
+from orders.models import BookSnapshot, ClientOrderId, Event, Instrument, Order, Shard, Trade
 from orders.models.trading import event_id
 from orders.schemas.orders import OrderFilter
 from orders.schemas.problems import ProblemError
@@ -116,10 +116,6 @@ def next_instrument_id() -> int:
 
 def shard_list() -> list[Shard]:
     return list(Shard.objects.order_by("id"))
-
-
-def account_names(account_ids: set[int]) -> dict[int, str]:
-    return dict(Account.objects.filter(id__in=account_ids).values_list("id", "name"))
 
 
 # Orders
@@ -264,11 +260,7 @@ def account_order_events(
     return 0 if start is None else start - first, since
 
 
-# Positions, levels, snapshots
-
-
-def position_list(*, account_id: int) -> list[Position]:
-    return list(Position.objects.filter(account_id=account_id).order_by("instrument_id"))
+# Levels, snapshots
 
 
 @dataclass(frozen=True, slots=True)

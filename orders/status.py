@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-STARTING = "starting"
 RECOVERING = "recovering"
 OPEN = "open"
 STALLED = "stalled"

@@ -73,6 +73,7 @@ class EngineLoop:
         self.stopping = False
         self.state: Recovered
         self.journal: Journal
+        self.owned_epoch: int | None = None
         self._pending: Applied | None = None
         self._batch: Batch
         self.publisher = Publisher(listeners or [], lambda account_id: self.journal.account_last_sequence(account_id))
@@ -80,9 +81,16 @@ class EngineLoop:
         self.on_commit: Callable[[int, float], None] = lambda commands, seconds: None
 
     def recover(self) -> None:
-        """Load everything from the database. Raises whatever the database raises."""
+        """Load everything from the database. Raises whatever the database raises.
+
+        The epoch must be the one this engine began with: recovering into another's would make this one the owner of what
+        it has lost. Raises ``Fenced``.
+        """
         self.status.state = status.RECOVERING
         self.state = recover(self.shard_id)
+        if self.owned_epoch not in (None, self.state.epoch):
+            raise Fenced(f"shard {self.shard_id} is no longer at epoch {self.owned_epoch}")
+        self.owned_epoch = self.state.epoch
         self.journal = Journal(self.shard_id, self.state.epoch, self.state.batch, self.state.last_sequence)
         self.publisher.reset(self.state.book_sequences, self.state.trade_sequences)
         self.status.epoch = self.state.epoch

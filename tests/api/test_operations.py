@@ -30,7 +30,7 @@ def test_alive_and_ready(api: Api):
         assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, HEAD")
 
 
-@pytest.mark.parametrize("state", [status.STARTING, status.RECOVERING, status.STALLED, status.STOPPED])
+@pytest.mark.parametrize("state", [status.RECOVERING, status.STALLED, status.STOPPED])
 def test_not_ready_while_the_engine_is_not_open(api: Api, monkeypatch, state):
     monkeypatch.setitem(status.shards, 0, status.ShardStatus(0, state, detail="disk full"))
     answer = api.get("/readyz", who=None)

@@ -185,6 +185,20 @@ def test_another_owner_fences_this_one_off(desk: Desk) -> None:
     assert OrderRow.objects.count() == 1
 
 
+def test_recovering_does_not_take_back_what_another_owns(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database fails, and meanwhile another engine has begun: this one must not adopt the other's epoch."""
+    take_over(0)
+
+    def unreachable(self: Journal) -> Any:
+        raise OperationalError("connection lost")
+
+    monkeypatch.setattr(Journal, "transaction", unreachable)
+    desk.loop.bus.submit(desk.envelope(desk.order(desk.alice, 0, 101, 5)))
+    with pytest.raises(Fenced):
+        desk.loop.run_once()
+    assert OrderRow.objects.count() == 0
+
+
 def fail_once(monkeypatch: pytest.MonkeyPatch, when: str) -> None:
     """Make the next batch fail: "before" its writes, "at" the commit (it does not happen), or "after" it (it does)."""
     original = Journal.transaction
