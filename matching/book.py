@@ -2,131 +2,89 @@
 
 Theory of operation
 -------------------
-* A side is a dict of levels by key and a sorted list of the keys. The key of a bid is its price, of an ask the price
-  negated: on both sides the greatest key is the best, and it is the last item of the list, so the best level leaves
-  without moving anything. A new price costs one ``bisect`` into the list, which is a memmove of machine words.
+* A side is a dict of levels by key, a sorted list of the keys, and its best level. The key of a bid is its price, of an ask
+  the price negated: on both sides the greatest key is the best, and it is the last item of the list, so the best level
+  leaves without moving anything. A new price costs one ``bisect`` into the list, which is a memmove of machine words.
 * A level is an intrusive doubly linked list of orders, oldest first: an order leaves from anywhere without a search.
   (A dict as a queue is quadratic when its front is popped; a deque with lazy deletion breaks time priority when an
   order comes back to its own level.)
+* Of an iceberg only the tip (``remaining - hidden``) counts as the level's ``quantity``; the rest is its ``hidden``. A tip that
+  is used up is followed by the next one at the back of the level.
 * ``match`` trades an incoming order at the resting orders' prices, down to a bound, and tells each fill. It stops at an
   own order of the incoming one's account and hands it back: what happens then is the engine's decision.
-* Levels hold no empty queues, and ``orders`` holds exactly the orders that rest.
+* Levels hold no empty queues, and ``orders`` holds the orders that rest (in an engine: also those that wait outside).
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from typing import TYPE_CHECKING, final
 
 from matching.order import Order
 from matching.values import BUY, SELL, STP_CANCEL_OLDEST, STP_NONE
 
-# One trade of an incoming order: resting order, price, quantity, what remains of the resting order.
+if TYPE_CHECKING:
+    from mypy_extensions import i64
+
+# One trade of an incoming order: resting order, price, quantity, what remains of the resting order. A quantity of 0 tells
+# that the resting order, an iceberg, has shown its next tip.
 Fill = tuple[Order, int, int, int]
 
 
+@final
 class Level:
-    """The orders of one price, oldest first. ``quantity`` is the sum of their remaining units."""
+    """The orders of one price, oldest first. ``quantity`` is the sum of what they show, ``hidden`` of what they do not."""
 
-    __slots__ = ("count", "head", "key", "price", "quantity", "tail")
+    __slots__ = ("count", "head", "hidden", "key", "price", "quantity", "tail")
 
-    def __init__(self, key: int, price: int) -> None:
-        self.key = key
-        self.price = price
+    def __init__(self, key: i64, price: i64) -> None:
+        self.key: i64 = key
+        self.price: i64 = price
         self.quantity = 0
-        self.count = 0
+        self.hidden = 0
+        self.count: i64 = 0
         self.head: Order | None = None
         self.tail: Order | None = None
 
 
+@final
 class BookSide:
-    """The levels of one side. ``keys`` is sorted, the best last."""
+    """The levels of one side. ``keys`` is sorted, the best last; ``best`` is its level."""
 
-    __slots__ = ("keys", "levels", "side")
+    __slots__ = ("best", "keys", "levels", "side")
 
     def __init__(self, side: int) -> None:
-        self.side = side
+        self.side: i64 = side
         self.keys: list[int] = []
         self.levels: dict[int, Level] = {}
+        self.best: Level | None = None
 
-    def drop(self, level: Level) -> None:
-        """Take away a level that has no orders left."""
-        keys = self.keys
-        key = level.key
-        if keys[-1] == key:
-            keys.pop()
-        else:
-            del keys[bisect_left(keys, key)]
-        del self.levels[key]
-
-
-class OrderBook:
-    """Resting orders of one instrument. ``orders`` (by id) may be shared by several books of one engine."""
-
-    __slots__ = ("asks", "bids", "orders")
-
-    def __init__(self, orders: dict[int, Order] | None = None) -> None:
-        self.bids = BookSide(BUY)
-        self.asks = BookSide(SELL)
-        self.orders: dict[int, Order] = {} if orders is None else orders
-
-    def best_bid(self) -> Level | None:
-        side = self.bids
-        return side.levels[side.keys[-1]] if side.keys else None
-
-    def best_ask(self) -> Level | None:
-        side = self.asks
-        return side.levels[side.keys[-1]] if side.keys else None
-
-    def level(self, side: int, price: int) -> Level | None:
-        """The level of a price, or None where nothing rests."""
-        return self.bids.levels.get(price) if side == BUY else self.asks.levels.get(-price)
-
-    def top(self, side: int, depth: int) -> list[tuple[int, int, int]]:
-        """The best ``depth`` levels of a side, best first, as (price, quantity, orders)."""
-        book_side = self.asks if side else self.bids
-        levels = [book_side.levels[key] for key in book_side.keys[: -depth - 1 : -1]]
-        return [(level.price, level.quantity, level.count) for level in levels]
-
-    def crosses(self, side: int, price: int) -> bool:
-        """Whether an incoming order of this side and limit would meet a resting one."""
-        if side == BUY:
-            keys = self.asks.keys
-            return len(keys) > 0 and keys[-1] >= -price
-        keys = self.bids.keys
-        return len(keys) > 0 and keys[-1] >= price
-
-    def add(self, order: Order) -> None:
-        """Rest ``order`` at the back of the level of its price."""
-        if order.side == BUY:
-            side = self.bids
-            key = order.price
-        else:
-            side = self.asks
-            key = -order.price
-        level = side.levels.get(key)
-        if level is None:
-            level = side.levels[key] = Level(key, order.price)
-            keys = side.keys
-            if keys and key < keys[-1]:
-                insort(keys, key)
-            else:
-                keys.append(key)
+    def rest(self, order: Order, key: i64, price: i64) -> None:
+        """Put ``order`` at the back of the level of ``key``."""
+        level = self.best
+        if level is None or level.key != key:
+            level = self.levels.get(key)
+            if level is None:
+                level = self._open(key, price)
+        tail = level.tail
+        if tail is None:
             level.head = order
         else:
-            tail = level.tail
-            tail.newer = order  # type: ignore[union-attr]
+            tail.newer = order
             order.older = tail
         level.tail = order
-        level.quantity += order.remaining
         level.count += 1
+        shown: int = order.remaining - order.hidden
+        level.quantity += shown
+        if order.hidden:
+            hidden: int = order.hidden
+            level.hidden += hidden
         order.level = level
-        self.orders[order.order_id] = order
 
-    def remove(self, order: Order) -> None:
-        """Take a resting order out of the book, from anywhere in its level."""
+    def take(self, order: Order) -> None:
+        """Take an order out, from anywhere in its level."""
         level = order.level
         assert level is not None, "order does not rest"
-        del self.orders[order.order_id]
         older = order.older
         newer = order.newer
         if older is None:
@@ -141,84 +99,172 @@ class OrderBook:
             order.newer = None
         order.level = None
         count = level.count - 1
-        if count:
-            level.count = count
-            level.quantity -= order.remaining
+        if not count:
+            return self.drop(level)
+        level.count = count
+        shown: int = order.remaining - order.hidden
+        level.quantity -= shown
+        if order.hidden:
+            hidden: int = order.hidden
+            level.hidden -= hidden
+
+    def drop(self, level: Level) -> None:
+        """Take away a level that has no orders left."""
+        keys = self.keys
+        del self.levels[level.key]
+        if level is self.best:
+            keys.pop()
+            self.best = self.levels[keys[-1]] if keys else None
         else:
-            (self.asks if order.side else self.bids).drop(level)
+            del keys[bisect_left(keys, level.key)]
 
-    def reduce(self, order: Order, quantity: int) -> None:
-        """Make a resting order smaller by ``quantity`` units (less than remains); it keeps its place."""
-        level = order.level
-        assert level is not None and 0 < quantity < order.remaining, "not a reduction"
-        order.remaining -= quantity
-        level.quantity -= quantity
+    def _open(self, key: i64, price: i64) -> Level:
+        level = self.levels[key] = Level(key, price)
+        best = self.best
+        if best is None or key > best.key:
+            self.keys.append(key)
+            self.best = level
+        else:
+            insort(self.keys, key)
+        return level
 
-    def match(self, taker: Order, bound: int, fills: list[Fill]) -> Order | None:
+
+@final
+class OrderBook:
+    """Resting orders of one instrument. ``orders`` (by id) may be shared by several books of one engine."""
+
+    __slots__ = ("asks", "bids", "orders")
+
+    def __init__(self, orders: dict[int, Order] | None = None) -> None:
+        self.bids = BookSide(BUY)
+        self.asks = BookSide(SELL)
+        self.orders: dict[int, Order] = {} if orders is None else orders
+
+    def best_bid(self) -> Level | None:
+        return self.bids.best
+
+    def best_ask(self) -> Level | None:
+        return self.asks.best
+
+    def level(self, side: int, price: i64) -> Level | None:
+        """The level of a price, or None where nothing rests."""
+        return self.bids.levels.get(price) if side == BUY else self.asks.levels.get(-price)
+
+    def top(self, side: int, depth: i64) -> list[tuple[int, int, int]]:
+        """The best ``depth`` levels of a side, best first, as (price, shown quantity, orders)."""
+        book_side = self.asks if side else self.bids
+        levels = [book_side.levels[key] for key in book_side.keys[: -depth - 1 : -1]]
+        return [(level.price, level.quantity, level.count) for level in levels]
+
+    def crosses(self, side: int, price: i64) -> bool:
+        """Whether an incoming order of this side and limit would meet a resting one."""
+        if side == BUY:
+            best = self.asks.best
+            return best is not None and best.price <= price
+        best = self.bids.best
+        return best is not None and best.price >= price
+
+    def add(self, order: Order) -> None:
+        """Rest ``order`` at the back of the level of its price."""
+        price = order.price
+        if order.side:
+            self.asks.rest(order, -price, price)
+        else:
+            self.bids.rest(order, price, price)
+        self.orders[order.order_id] = order
+
+    def remove(self, order: Order) -> None:
+        """Take a resting order out of the book, from anywhere in its level."""
+        (self.asks if order.side else self.bids).take(order)
+        del self.orders[order.order_id]
+
+    def match(self, taker: Order, bound: i64, fills: list[Fill]) -> Order | None:
         """Trade ``taker`` against the other side while the best key is at or above ``bound``.
 
         Every trade is appended to ``fills``. Resting orders that are filled leave the book. Returns None when nothing
         more can trade, or the own resting order that is next in line where the taker prevents self-trades.
         """
         side = self.bids if taker.side else self.asks
-        keys = side.keys
+        orders = self.orders
         remaining = taker.remaining
         # An account id is positive: -1 is nobody's.
-        own = -1 if taker.self_trade_prevention == STP_NONE else taker.account_id
-        while keys and keys[-1] >= bound:
-            level = side.levels[keys[-1]]
-            price = level.price
+        own: i64 = -1 if taker.self_trade_prevention == STP_NONE else taker.account_id
+        level = side.best
+        while level is not None and level.key >= bound:
             maker = level.head
-            while maker is not None:
-                if maker.account_id == own:
-                    taker.remaining = remaining
-                    return maker
-                quantity = maker.remaining
-                if quantity > remaining:
-                    maker.remaining = quantity - remaining
-                    level.quantity -= remaining
-                    fills.append((maker, price, remaining, quantity - remaining))
-                    taker.remaining = 0
-                    return None
-                remaining -= quantity
-                fills.append((maker, price, quantity, 0))
+            assert maker is not None, "an empty level"
+            if maker.account_id == own:
+                taker.remaining = remaining
+                return maker
+            tip = maker.remaining - maker.hidden
+            if tip > remaining:
+                left = maker.remaining - remaining
+                maker.remaining = left
+                traded: int = remaining
+                level.quantity -= traded
+                fills.append((maker, level.price, remaining, left))
+                taker.remaining = 0
+                return None
+            remaining -= tip
+            left = maker.hidden
+            fills.append((maker, level.price, tip, left))
+            if left:
+                maker.remaining = left
+                replenish(level, maker, tip)
+                fills.append((maker, level.price, 0, left))
+            else:
                 maker.remaining = 0
                 maker.level = None
-                del self.orders[maker.order_id]
+                del orders[maker.order_id]
                 newer = maker.newer
                 if newer is None:
-                    keys.pop()
-                    del side.levels[level.key]
+                    side.drop(level)
+                    level = side.best
                 else:
                     maker.newer = None
                     newer.older = None
                     level.head = newer
-                    level.quantity -= quantity
+                    shown: int = tip
+                    level.quantity -= shown
                     level.count -= 1
-                maker = newer
-                if not remaining:
-                    taker.remaining = 0
-                    return None
+            if not remaining:
+                break
         taker.remaining = remaining
         return None
 
-    def available(self, taker: Order, bound: int) -> int:
+    def fill(self, order: Order, quantity: i64) -> bool:
+        """Trade ``quantity`` units (at most its tip) of a resting order. Returns whether its next tip is shown now."""
+        level = order.level
+        assert level is not None and 0 < quantity <= order.remaining - order.hidden, "not that much is shown"
+        tip = order.remaining - order.hidden
+        if quantity < tip:
+            order.remaining -= quantity
+            traded: int = quantity
+            level.quantity -= traded
+            return False
+        if order.hidden:
+            order.remaining = order.hidden
+            replenish(level, order, tip)
+            return True
+        self.remove(order)
+        order.remaining = 0
+        return False
+
+    def available(self, taker: Order, bound: i64) -> int:
         """Units ``taker`` could trade down to ``bound``, at most its own quantity: what fill-or-kill counts.
 
         Own orders never count. Under every mode but ``cancel_oldest`` the count ends at the first of them, because
         matching would end or change there.
         """
         side = self.bids if taker.side else self.asks
-        wanted = taker.remaining
-        mode = taker.self_trade_prevention
+        wanted: int = taker.remaining
         found = 0
         for index in range(len(side.keys) - 1, -1, -1):
-            key = side.keys[index]
-            if key < bound or found >= wanted:
+            level = side.levels[side.keys[index]]
+            if level.key < bound or found >= wanted:
                 break
-            level = side.levels[key]
-            if mode == STP_NONE:
-                found += level.quantity
+            if taker.self_trade_prevention == STP_NONE:
+                found += level.quantity + level.hidden
                 continue
             counted, blocked = _foreign_quantity(level, taker, wanted - found)
             found += counted
@@ -227,14 +273,71 @@ class OrderBook:
         return min(found, wanted)
 
 
+def reduce(order: Order, quantity: i64) -> None:
+    """Make an open order smaller by ``quantity`` units (less than remains), hidden units first; it keeps its place."""
+    assert 0 < quantity < order.remaining, "not a reduction"
+    hidden: int = min(quantity, order.hidden)
+    shown: int = quantity
+    shown -= hidden
+    order.remaining -= quantity
+    order.hidden -= hidden
+    level = order.level
+    if level is not None:
+        level.quantity -= shown
+        level.hidden -= hidden
+
+
+def show(order: Order, tip: i64) -> None:
+    """Let a resting order show ``tip`` units of what remains; it keeps its place."""
+    level = order.level
+    assert level is not None and 0 < tip <= order.remaining, "not a tip"
+    more: int = tip - (order.remaining - order.hidden)
+    order.hidden -= more
+    level.quantity += more
+    level.hidden -= more
+
+
+def replenish(level: Level, order: Order, used: i64) -> None:
+    """Show the next tip of an iceberg whose tip of ``used`` units is gone, at the back of its level."""
+    conditions = order.conditions
+    assert conditions is not None
+    tip = min(conditions.display_quantity, order.hidden)
+    order.hidden -= tip
+    whole: int = tip
+    gone: int = used
+    level.quantity += whole - gone
+    level.hidden -= whole
+    newer = order.newer
+    if newer is None:
+        return
+    older = order.older
+    newer.older = older
+    if older is None:
+        level.head = newer
+    else:
+        older.newer = newer
+    tail = level.tail
+    assert tail is not None
+    tail.newer = order
+    order.older = tail
+    order.newer = None
+    level.tail = order
+
+
 def _foreign_quantity(level: Level, taker: Order, wanted: int) -> tuple[int, bool]:
-    """Units of others in ``level`` that ``taker`` can reach, up to ``wanted``, and whether an own order ends the count."""
-    found = 0
+    """Units of others in ``level`` that ``taker`` can reach, and whether an own order ends the count.
+
+    Of an iceberg that stands before the own order only the tip can be reached: its next tip would stand behind.
+    """
+    shown = total = 0
     order = level.head
-    while order is not None and found < wanted:
+    while order is not None and shown < wanted:
         if order.account_id != taker.account_id:
-            found += order.remaining
+            remaining: int = order.remaining
+            hidden: int = order.hidden
+            shown += remaining - hidden
+            total += remaining
         elif taker.self_trade_prevention != STP_CANCEL_OLDEST:
-            return found, True
+            return shown, True
         order = order.newer
-    return found, False
+    return total, False

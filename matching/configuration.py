@@ -1,4 +1,4 @@
-"""Configuration is a command: instruments, phases and limits change in sequence with orders.
+"""Configuration is a command: rules of instruments and limits of accounts change in sequence with orders.
 
 Each function takes the engine and a command, validates it fully, then changes the rules and numbers one event.
 """
@@ -7,34 +7,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from matching.commands import DefineAccount, DefineInstrument, SetPhase
-from matching.events import ACCOUNT_DEFINED, INSTRUMENT_DEFINED, PHASE_CHANGED
+from matching.commands import DefineAccount, DefineInstrument
+from matching.events import ACCOUNT_DEFINED, INSTRUMENT_DEFINED
 from matching.state import Instrument
 from matching.values import (
     ACCOUNT_HALTED,
     ACTIVE,
+    CLOSED,
     MAX_UNITS,
+    NO_CANCEL,
     R_INVALID_COMMAND,
-    R_UNKNOWN_SYMBOL,
-    SUPPORTED_PHASES,
+    SECOND_US,
 )
 
 if TYPE_CHECKING:
     from matching.engine import Engine
-
-
-def set_phase(engine: Engine, command: SetPhase) -> None:
-    """Put an instrument into a phase. Into the one it is in: no effect, no event."""
-    instrument = engine.instruments.get(command.instrument_id)
-    if instrument is None:
-        return engine.refuse(R_UNKNOWN_SYMBOL)
-    if command.phase not in SUPPORTED_PHASES:
-        return engine.refuse(R_INVALID_COMMAND)
-    if command.phase == instrument.phase:
-        return
-    instrument.phase = command.phase
-    instrument.settle()
-    engine.configured(PHASE_CHANGED, command.phase, command.instrument_id)
 
 
 def define_instrument(engine: Engine, command: DefineInstrument) -> None:
@@ -63,20 +50,27 @@ def define_instrument(engine: Engine, command: DefineInstrument) -> None:
     instrument.max_notional = command.max_notional
     instrument.collar_bps = command.collar_bps
     instrument.reference_price = command.reference_price
+    instrument.breaker_us = command.breaker_us
     instrument.settle()
     engine.configured(INSTRUMENT_DEFINED, 0, command.instrument_id)
 
 
 def define_account(engine: Engine, command: DefineAccount) -> None:
     """Set state and limits of an account. Open orders stay as they are."""
-    limits = (command.max_open_orders, command.max_order_quantity, command.max_position)
+    limits = (command.max_open_orders, command.max_order_quantity, command.max_position, command.max_rate)
     if not ACTIVE <= command.state <= ACCOUNT_HALTED or min(limits) < 0 or command.account_id < 1:
+        return engine.refuse(R_INVALID_COMMAND)
+    # More than one message a microsecond cannot be counted.
+    if command.max_rate > SECOND_US:
         return engine.refuse(R_INVALID_COMMAND)
     account = engine.account(command.account_id)
     account.state = command.state
     account.max_open_orders = command.max_open_orders
     account.max_order_quantity = command.max_order_quantity
     account.max_position = command.max_position
+    account.max_rate = command.max_rate
+    if not command.max_rate:
+        account.rate_at = 0
     account.settle()
     engine.configured(ACCOUNT_DEFINED, 0, command.account_id)
 
@@ -91,7 +85,8 @@ def _instrument_is_sane(command: DefineInstrument) -> bool:
         and command.max_notional >= 0
         and command.collar_bps >= 0
         and 0 <= command.reference_price <= MAX_UNITS
-        and command.phase in SUPPORTED_PHASES
+        and CLOSED <= command.phase <= NO_CANCEL
+        and command.breaker_us >= 0
     )
 
 

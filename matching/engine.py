@@ -5,130 +5,165 @@ Theory of operation
 * ``apply`` validates fully, then mutates. Until the first event is appended nothing has changed, so an exception up to
   there leaves the state as it was; after one past that point the state must be thrown away (the caller recovers it).
 * The caller gives the next sequence number and the time; the engine numbers its events from there and leaves the number
-  that follows in ``next_sequence``. A command that may not be returns one ``COMMAND_REFUSED`` and takes no number; one
-  that has nothing to do (no order matches, the phase is the same) returns no event at all.
-* Open orders live in ``orders``, by id, shared by all books.
+  that follows in ``next_sequence``. A command that may not be ends its events with one ``COMMAND_REFUSED``, which takes no
+  number; one that has nothing to do (no order matches, the phase is the same) has no event of its own.
+* What is due by then happens before the command, in the same call: its events come first.
+* A command is executed completely; then ``settle`` lets follow what it caused: linked orders first, then stops, one after the
+  other, each executed completely, until nothing is left.
+* Open orders live in ``orders``, by id: those that rest in books, the stops that wait beside them, held children of brackets.
 """
 
 from __future__ import annotations
 
-from matching.checks import refusal
+from typing import TYPE_CHECKING, final
+
+from matching.amending import amend
+from matching.checks import proposal, refusal, spend_message
 from matching.commands import (
     ANY,
     ANY_SIDE,
-    OPEN,
-    REDUCTION,
+    AdvanceTime,
     Amend,
     Cancel,
+    CancelAfter,
     CancelAll,
     Command,
     DefineInstrument,
+    OrderGroup,
     SetPhase,
+    SetSchedule,
 )
-from matching.configuration import define_account, define_instrument, set_phase
-from matching.events import (
-    ACCEPTED,
-    AMENDED,
-    REJECTED,
-    REPLACED,
-    Event,
-)
+from matching.configuration import define_account, define_instrument
+from matching.events import ACCEPTED, REJECTED, TRIGGERED, Event
+from matching.events import CANCELED as ORDER_CANCELED
+from matching.events import EXPIRED as ORDER_EXPIRED
+from matching.groups import Group, dissolve, follow, is_held, partner_of, place_group
 from matching.invariants import check_engine
 from matching.matcher import Matcher
-from matching.order import Order
+from matching.order import Conditions, Order
+from matching.phases import break_circuit, set_phase, set_schedule
+from matching.restoring import restore
 from matching.state import Account, Holding, Instrument
+from matching.timers import RANK_PHASE, Reminder, advance, expire, rank_of, rearm, remind, set_lease
 from matching.values import (
-    BUY,
-    CLOSED,
+    CANCELED,
     CONTINUOUS,
+    DAY,
+    EXPIRED,
+    FIRST_STOP,
+    GTD,
+    NEVER,
+    NEW,
+    NO_CANCEL,
     NO_REASON,
-    R_AMENDED_TO_FILLED,
+    R_DAY,
     R_DUPLICATE_ORDER_ID,
+    R_GTD,
     R_INVALID_COMMAND,
-    R_MARKET_CLOSED,
-    R_MARKET_HALTED,
+    R_LINKED_ORDER,
     R_ORDER_NOT_FOUND,
     R_POST_ONLY,
+    R_RATE_LIMITED,
+    R_TOO_LATE_TO_CANCEL,
     R_UNKNOWN_SYMBOL,
-    R_VERSION_CONFLICT,
+    TRAILING_STOP,
+    UNTRIGGERED,
 )
 from matching.values import REJECTED as STATUS_REJECTED
 
+if TYPE_CHECKING:
+    from mypy_extensions import i64
 
+
+@final
 class Engine(Matcher):
-    """One shard: ``instruments`` and ``accounts`` by id, open ``orders`` by id. Holdings are with their instrument."""
+    """One shard: ``instruments``, ``accounts``, open ``orders`` and live ``groups`` by id. Holdings are with their instrument.
 
-    __slots__ = ("accounts", "instruments", "orders")
+    ``next_due`` is the earliest moment at which something is due by itself (``matching.values.NEVER``: nothing is).
+    """
+
+    __slots__ = ("accounts", "groups", "instruments", "next_due", "orders", "timers")
 
     def __init__(self) -> None:
         super().__init__()
         self.instruments: dict[int, Instrument] = {}
         self.accounts: dict[int, Account] = {}
         self.orders: dict[int, Order] = {}
+        self.groups: dict[int, Group] = {}
+        self.timers: list[Reminder] = []
+        self.next_due: i64 = NEVER
 
-    def apply(self, next_sequence: int, at: int, command: Command) -> list[Event]:
+    def apply(self, next_sequence: i64, at: i64, command: Command) -> list[Event]:
         """Apply one command at time ``at`` (microseconds since 1970, never going back) and return its events."""
         events: list[Event] = []
         self.events = events
         self.next_sequence = next_sequence
+        if at >= self.next_due:
+            advance(self, at)
         if isinstance(command, Order):
             self._place(command, at)
         elif isinstance(command, Cancel):
-            self._cancel(command)
+            self._cancel(command, at)
         elif isinstance(command, Amend):
-            self._amend(command)
-        elif isinstance(command, CancelAll):
-            self._cancel_all(command)
+            amend(self, command, at)
+        else:
+            self._apply_rare(command, at)
+        return events
+
+    def _apply_rare(self, command: Command, at: i64) -> None:
+        if isinstance(command, CancelAll):
+            self._cancel_all(command, at)
+        elif isinstance(command, OrderGroup):
+            place_group(self, command, at)
+        elif isinstance(command, CancelAfter):
+            set_lease(self, command, at)
         elif isinstance(command, SetPhase):
-            set_phase(self, command)
+            set_phase(self, command, at)
+        elif isinstance(command, SetSchedule):
+            set_schedule(self, command, at)
         elif isinstance(command, DefineInstrument):
             define_instrument(self, command)
-        else:
+        elif not isinstance(command, AdvanceTime | Order | Cancel | Amend):
             define_account(self, command)
-        return events
 
     def check_invariants(self) -> None:
         """Raise ``AssertionError`` where books, orders, accounts and holdings do not agree. For tests: slow."""
         check_engine(self)
 
-    def account(self, account_id: int) -> Account:
+    # What there is
+
+    def account(self, account_id: i64) -> Account:
         """The account, made with default limits on first use: an account nobody limited needs no command."""
         found = self.accounts.get(account_id)
         if found is None:
             found = self.accounts[account_id] = Account(account_id)
         return found
 
-    def holding(self, account_id: int, instrument: Instrument) -> Holding:
+    def holding(self, account_id: i64, instrument: Instrument) -> Holding:
         """What the account holds of the instrument, made on first use."""
         found = instrument.holdings.get(account_id)
         if found is None:
             found = instrument.holdings[account_id] = Holding(self.account(account_id), instrument.instrument_id)
         return found
 
-    def restore(self, order: Order) -> None:
-        """Put a saved open order back into its book. In order of priority, after its instrument and limits."""
-        instrument = self.instruments[order.instrument_id]
-        holding = self.holding(order.account_id, instrument)
-        order.holding = holding
-        holding.account.open_orders += 1
-        if order.side == BUY:
-            holding.open_buy += order.remaining
-        else:
-            holding.open_sell += order.remaining
-        instrument.book.add(order)
+    def restore(self, orders: list[Order]) -> None:
+        """Put the saved open orders of one instrument back, in order of priority (``matching.restoring``)."""
+        restore(self, orders)
 
-    # Orders
+    def rearm(self) -> None:
+        """Set the timers once everything is restored."""
+        rearm(self)
 
-    def _place(self, order: Order, at: int) -> None:
-        try:
-            instrument = self.instruments[order.instrument_id]
-        except KeyError:
+    # Placing
+
+    def _place(self, order: Order, at: i64) -> None:
+        instrument = self.instruments.get(order.instrument_id)
+        if instrument is None:
             return self.refuse(R_UNKNOWN_SYMBOL)
         if order.order_id in self.orders:
             return self.refuse(R_DUPLICATE_ORDER_ID)
-        try:
-            holding = instrument.holdings[order.account_id]
-        except KeyError:
+        holding = instrument.holdings.get(order.account_id)
+        if holding is None:
             holding = self.holding(order.account_id, instrument)
         order.holding = holding
         order.created_at = at
@@ -137,7 +172,9 @@ class Engine(Matcher):
         price = order.price
         # Nearly every order passes this quick test; only where it does not, the ladder is asked for the reason.
         if not (
-            instrument.plain
+            order.conditions is None
+            and order.time_in_force < DAY
+            and instrument.plain
             and account.plain
             and account.open_orders < account.max_open_orders
             and instrument.min_quantity <= quantity <= instrument.max_quantity
@@ -145,33 +182,109 @@ class Engine(Matcher):
             and not price % instrument.price_tick
             and not order.off_grid
         ):
-            reason = refusal(instrument, holding, order.side, order.type, price, quantity, quantity, order.off_grid, 0)
+            if not _is_sane(order):
+                return self.refuse(R_INVALID_COMMAND)
+            reason = refusal(instrument, holding, proposal(order))
+            if reason == NO_REASON and not spend_message(account, at):
+                reason = R_RATE_LIMITED
             if reason != NO_REASON:
-                return self._reject(order, reason)
-        if order.post_only and instrument.book.crosses(order.side, price):
-            return self._reject(order, R_POST_ONLY)
+                return self.reject(order, reason)
+        if order.post_only and instrument.phase == CONTINUOUS and instrument.book.crosses(order.side, price):
+            return self.reject(order, R_POST_ONLY)
+        if order.conditions is not None:
+            self.accept(instrument, order, at)
+            self.start(instrument, order, at)
+            self.watch(order)
+            return self.settle(instrument, at)
         sequence = self.next_sequence
         self.next_sequence = sequence + 1
         order.priority = sequence
-        self.events.append((ACCEPTED, sequence, order, price, quantity, quantity, 0, NO_REASON, 0))
+        self.events.append((ACCEPTED, sequence, order, price, quantity, quantity, 0, NEW, NO_REASON, 0))
         self.enter(instrument, order)
+        if instrument.stops.waiting_count or self.followers or self.collared:
+            self.settle(instrument, at)
 
-    def _reject(self, order: Order, reason: int) -> None:
+    def reject(self, order: Order, reason: int) -> None:
+        """Keep a refused order, ended at once."""
         order.canceled = order.quantity
         order.remaining = 0
         order.status = STATUS_REJECTED
         order.reason = reason
         self.happened(REJECTED, order, order.quantity, reason, 0)
 
-    def _cancel(self, command: Cancel) -> None:
+    def accept(self, instrument: Instrument, order: Order, at: i64) -> None:
+        """Take an order with conditions: a stop waits from here on, any other has yet to ``start``."""
+        self.date(instrument, order, at)
+        order.priority = self.next_sequence
+        conditions = order.conditions
+        assert conditions is not None
+        if order.type >= FIRST_STOP:
+            order.status = UNTRIGGERED
+            self.orders[order.order_id] = order
+            self.open(order)
+            instrument.stops.add(order, instrument.last_price)
+        self.happened(ACCEPTED, order, order.quantity, NO_REASON, conditions.stop_price)
+
+    def start(self, instrument: Instrument, order: Order, at: i64) -> None:
+        """Execute an accepted order, unless its time is over already. (A stop is executed once it is triggered.)"""
+        conditions = order.conditions
+        assert conditions is not None
+        over = conditions.expires_at and conditions.expires_at <= at
+        if order.type >= FIRST_STOP:
+            if over:
+                expire(self, order)
+        elif over:
+            self.finish(order, ORDER_EXPIRED, EXPIRED, R_DAY if order.time_in_force == DAY else R_GTD, 0)
+        else:
+            self.enter(instrument, order)
+
+    def date(self, instrument: Instrument, order: Order, at: i64) -> None:
+        """Look up when a day order ends."""
+        if order.time_in_force == DAY:
+            assert order.conditions is not None
+            order.conditions.expires_at = instrument.session_end(at)
+
+    def watch(self, order: Order) -> None:
+        """Remember when an open order expires."""
+        conditions = order.conditions
+        if conditions is not None and conditions.expires_at and order.order_id in self.orders:
+            remind(self, conditions.expires_at, rank_of(order), order.order_id)
+
+    def watch_instrument(self, instrument: Instrument) -> None:
+        """Remember when an instrument's next phase change is due."""
+        due = instrument.next_due()
+        if due != NEVER:
+            remind(self, due, RANK_PHASE, instrument.instrument_id)
+
+    def hold_units(self, order: Order) -> None:
+        """A released stop counts against its account's position from here on."""
+        units: int = order.remaining
+        if order.side:
+            order.holding.open_sell += units
+        else:
+            order.holding.open_buy += units
+
+    # Canceling
+
+    def _cancel(self, command: Cancel, at: i64) -> None:
         order = self.orders.get(command.order_id)
         if order is None or (command.account_id != ANY and order.account_id != command.account_id):
             return self.refuse(R_ORDER_NOT_FOUND)
-        self.cancel_resting(self.instruments[order.instrument_id], order, command.reason)
+        instrument = self.instruments[order.instrument_id]
+        if instrument.phase == NO_CANCEL:
+            return self.refuse(R_TOO_LATE_TO_CANCEL)
+        if order.conditions is None:
+            return self.cancel_resting(instrument, order, command.reason)
+        self.cancel_open(instrument, order, command.reason)
+        self.settle(instrument, at)
 
-    def _cancel_all(self, command: CancelAll) -> None:
+    def _cancel_all(self, command: CancelAll, at: i64) -> None:
         """One pass over the open orders; for an account without any, none. Canceled in order of priority."""
         account_id = command.account_id
+        if command.instrument_id != ANY:
+            instrument = self.instruments.get(command.instrument_id)
+            if instrument is not None and instrument.phase == NO_CANCEL:
+                return self.refuse(R_TOO_LATE_TO_CANCEL)
         if account_id != ANY:
             account = self.accounts.get(account_id)
             if account is None or not account.open_orders:
@@ -183,80 +296,118 @@ class Engine(Matcher):
             and (command.instrument_id == ANY or order.instrument_id == command.instrument_id)
             and (command.side == ANY_SIDE or order.side == command.side)
         ]
-        found.sort(key=lambda order: order.priority)
-        for order in found:
-            self.cancel_resting(self.instruments[order.instrument_id], order, command.reason)
+        self.cancel_each(found, command.reason, at)
 
-    def _amend(self, command: Amend) -> None:
-        if command.price < 0 or command.quantity < 0 or (command.basis == REDUCTION and not command.quantity):
-            return self.refuse(R_INVALID_COMMAND)
-        order = self.orders.get(command.order_id)
-        if order is None or (command.account_id != ANY and order.account_id != command.account_id):
-            return self.refuse(R_ORDER_NOT_FOUND)
-        if command.expected_version and command.expected_version != order.version:
-            return self.refuse(R_VERSION_CONFLICT)
-        instrument = self.instruments[order.instrument_id]
-        price = command.price or order.price
-        total = _new_total(order, command)
-        remaining = total - (order.quantity - order.remaining)
-        if remaining <= 0:
-            if instrument.phase != CONTINUOUS:
-                return self.refuse(R_MARKET_CLOSED if instrument.phase == CLOSED else R_MARKET_HALTED)
-            return self.cancel_resting(instrument, order, R_AMENDED_TO_FILLED)
-        reason = refusal(
-            instrument,
-            order.holding,
-            order.side,
-            order.type,
-            price,
-            total,
-            remaining,
-            command.off_grid,
-            order.remaining,
-        )
-        if reason == NO_REASON and order.post_only and instrument.book.crosses(order.side, price):
-            reason = R_POST_ONLY
-        if reason != NO_REASON:
-            return self.refuse(reason)
-        if price == order.price and remaining <= order.remaining:
-            self._amend_in_place(instrument, order, total, remaining)
+    def cancel_each(self, orders: list[Order], reason: int, at: i64) -> None:
+        """Cancel open orders in order of priority, but for those in books that take no cancels; then let follow."""
+        touched: set[int] = set()
+        orders.sort(key=_priority)
+        for order in orders:
+            instrument = self.instruments[order.instrument_id]
+            if instrument.phase != NO_CANCEL:
+                self.cancel_open(instrument, order, reason)
+                touched.add(order.instrument_id)
+        for instrument_id in sorted(touched):
+            self.settle(self.instruments[instrument_id], at)
+
+    def cancel_open(self, instrument: Instrument, order: Order, reason: int) -> None:
+        """Cancel an open order, wherever it is. The caller settles."""
+        self.end_open(instrument, order, ORDER_CANCELED, CANCELED, reason)
+
+    def end_open(self, instrument: Instrument, order: Order, kind: int, status: int, reason: int) -> None:
+        """End an open order, wherever it is, with this event and status. The caller settles."""
+        if order.status != UNTRIGGERED:
+            instrument.book.remove(order)
+            self.close(order)
+            return self.finish(order, kind, status, reason, 1)
+        self.unwait(instrument, order)
+        self.finish(order, kind, status, reason, 0)
+
+    def unwait(self, instrument: Instrument, order: Order) -> None:
+        """An untriggered order waits no more: it leaves the stops, or is held no longer."""
+        del self.orders[order.order_id]
+        if is_held(order):
+            order.holding.account.open_orders -= 1
         else:
-            self._replace(instrument, order, price, total, remaining)
+            instrument.stops.remove(order)
+            self.close(order)
 
-    def _amend_in_place(self, instrument: Instrument, order: Order, total: int, remaining: int) -> None:
-        """Same price and not larger: the order keeps its place."""
-        if remaining < order.remaining:
-            self.shrink(instrument, order, order.remaining - remaining)
-        order.quantity = total
-        order.version += 1
-        self.happened(AMENDED, order, total, NO_REASON, order.price)
+    # What follows
 
-    def _replace(
-        self,
-        instrument: Instrument,
-        order: Order,
-        price: int,
-        total: int,
-        remaining: int,
-    ) -> None:
-        """Another price or a larger quantity: the order leaves and enters anew, behind all others, and may trade."""
-        self.unrest(instrument, order)
-        old_price = order.price
-        order.price = price
-        order.quantity = total
-        order.remaining = remaining
+    def settle(self, instrument: Instrument, at: i64) -> None:
+        """Let follow what an execution caused: a broken circuit, linked orders, then stops one by one, until nothing does."""
+        followers = self.followers
+        stops = instrument.stops
+        while True:
+            if self.collared:
+                self.collared = False
+                break_circuit(self, instrument, at)
+            done = 0
+            while done < len(followers):
+                follow(self, followers[done], at)
+                done += 1
+            followers.clear()
+            if self.collared:
+                continue
+            last_price = instrument.last_price
+            if not stops.waiting_count or not last_price:
+                return
+            stops.ratchet(last_price)
+            if instrument.phase != CONTINUOUS:
+                return
+            order = stops.next_through(last_price)
+            if order is None:
+                return
+            self._trigger(instrument, order, last_price)
+
+    def _trigger(self, instrument: Instrument, order: Order, last_price: i64) -> None:
+        """Fire a stop. The limit order it is paired with goes first: the two never rest in the book together."""
+        partner = partner_of(order)
+        if partner is not None:
+            assert order.conditions is not None and order.conditions.group is not None
+            dissolve(self, order.conditions.group)
+            self.cancel_open(instrument, partner, R_LINKED_ORDER)
+        self.unwait(instrument, order)
+        order.status = NEW
         order.priority = self.next_sequence
-        order.version += 1
-        self.happened(REPLACED, order, total, NO_REASON, old_price)
+        self.happened(TRIGGERED, order, order.remaining, NO_REASON, last_price)
         self.enter(instrument, order)
 
+    def traded(self, kind: int, order: Order, price: i64, quantity: i64, other: i64) -> None:
+        """Number one side of a trade that was not an incoming order's."""
+        sequence = self.next_sequence
+        self.next_sequence = sequence + 1
+        self.events.append(
+            (
+                kind,
+                sequence,
+                order,
+                price,
+                quantity,
+                order.remaining,
+                order.filled,
+                order.status,
+                NO_REASON,
+                other,
+            )
+        )
 
-def _new_total(order: Order, command: Amend) -> int:
-    """The total an amend asks for, whichever way it says it."""
-    if not command.quantity:
-        return order.quantity
-    if command.basis == OPEN:
-        return order.quantity - order.remaining + command.quantity
-    if command.basis == REDUCTION:
-        return order.quantity - command.quantity
-    return command.quantity
+
+def _is_sane(order: Order) -> bool:
+    """Whether an order has what its type and time in force need; the doors build no other. May give it conditions."""
+    conditions = order.conditions
+    if conditions is None:
+        if order.time_in_force == DAY:
+            order.conditions = Conditions()
+        return order.type < FIRST_STOP and order.time_in_force != GTD
+    if order.time_in_force == GTD and conditions.expires_at < 1:
+        return False
+    if conditions.group_id or conditions.role:
+        return False
+    if order.type == TRAILING_STOP:
+        return (conditions.trail > 0) != (conditions.trail_bps > 0)
+    return order.type < FIRST_STOP or conditions.stop_price > 0
+
+
+def _priority(order: Order) -> int:
+    return order.priority

@@ -6,23 +6,27 @@ Theory of operation
   self-trade prevention decides who goes; then the book goes on.
 * The book moves ``remaining`` of both sides; ``_record`` numbers the trades and carries them to orders, holdings and the
   last price. Each event captures the numbers as they were right after it.
+* A linked order that loses or ends puts its group into ``followers``: what follows waits until the execution is over.
 * Ended orders are forgotten: the database has them.
 """
 
 from __future__ import annotations
 
-from matching.book import Fill
+from typing import TYPE_CHECKING
+
+from matching.book import Fill, reduce
 from matching.events import CANCELED as ORDER_CANCELED
-from matching.events import COMMAND_REFUSED, DECREMENTED, FILL_MAKER, FILL_TAKER, Event
+from matching.events import COMMAND_REFUSED, DECREMENTED, FILL_MAKER, FILL_TAKER, REPLENISHED, Event
 from matching.order import Order
 from matching.state import Instrument
 from matching.values import (
     BUY,
     CANCELED,
+    CONTINUOUS,
     FILLED,
     FOK,
-    GTC,
-    MARKET,
+    IOC,
+    LIMIT,
     NO_REASON,
     PARTIALLY_FILLED,
     R_FOK,
@@ -30,43 +34,58 @@ from matching.values import (
     R_NO_LIQUIDITY,
     R_PRICE_COLLAR,
     R_SELF_TRADE,
+    STOP_LIMIT,
     STP_CANCEL_BOTH,
     STP_CANCEL_NEWEST,
     STP_CANCEL_OLDEST,
 )
 
+if TYPE_CHECKING:
+    from mypy_extensions import i64
+
+    from matching.groups import Group
+
 
 class Matcher:
     """The running command's events and next number, and the steps they are made of."""
 
-    __slots__ = ("events", "next_sequence")
+    __slots__ = ("collared", "events", "followers", "next_sequence")
 
     def __init__(self) -> None:
         self.events: list[Event] = []
-        self.next_sequence = 1
+        self.next_sequence: i64 = 1
+        # Groups of which a member has lost or ended, in the order in which they did.
+        self.followers: list[Group] = []
+        # Set where a market order met the collar: its instrument may have a circuit breaker.
+        self.collared: bool = False
 
     def enter(self, instrument: Instrument, order: Order) -> None:
-        """Trade an order that was accepted, then rest or end what remains of it."""
-        if order.type == MARKET:
+        """Trade an order that was accepted or triggered, then rest or end what remains of it."""
+        type = order.type
+        if type != LIMIT and type != STOP_LIMIT:
             return self._sweep(instrument, order)
         book = instrument.book
         if order.side:
             bound = order.price
-            keys = book.bids.keys
+            best = book.bids.best
         else:
             bound = -order.price
-            keys = book.asks.keys
-        if keys and keys[-1] >= bound and not self._trade(instrument, order, bound):
+            best = book.asks.best
+        if (
+            best is not None
+            and best.key >= bound
+            and instrument.phase == CONTINUOUS
+            and not self._trade(instrument, order, bound)
+        ):
             return
-        if order.time_in_force != GTC:
-            return self.end(order, R_FOK if order.time_in_force == FOK else R_IOC)
+        time_in_force = order.time_in_force
+        if time_in_force == IOC or time_in_force == FOK:
+            return self.end(order, R_FOK if time_in_force == FOK else R_IOC)
+        conditions = order.conditions
+        if conditions is not None and conditions.display_quantity:
+            order.hidden = max(0, order.remaining - conditions.display_quantity)
         book.add(order)
-        holding = order.holding
-        holding.account.open_orders += 1
-        if order.side:
-            holding.open_sell += order.remaining
-        else:
-            holding.open_buy += order.remaining
+        self.open(order)
 
     def _sweep(self, instrument: Instrument, order: Order) -> None:
         """Trade a market order down to the collar and end what remains of it: it never rests."""
@@ -75,15 +94,19 @@ class Matcher:
         if order.time_in_force == FOK:
             return self.end(order, R_FOK)
         book = instrument.book
-        beyond = (book.bids if order.side else book.asks).keys
-        self.end(order, R_PRICE_COLLAR if beyond else R_NO_LIQUIDITY)
+        if (book.bids if order.side else book.asks).best is None:
+            return self.end(order, R_NO_LIQUIDITY)
+        self.collared = True
+        self.end(order, R_PRICE_COLLAR)
 
-    def _trade(self, instrument: Instrument, taker: Order, bound: int) -> bool:
+    def _trade(self, instrument: Instrument, taker: Order, bound: i64) -> bool:
         """Match ``taker`` down to ``bound``. Returns whether it is alive and anything of it remains."""
         book = instrument.book
         remaining = taker.remaining
-        if taker.time_in_force == FOK and book.available(taker, bound) < remaining:
-            return True
+        if taker.time_in_force == FOK:
+            wanted: int = remaining
+            if book.available(taker, bound) < wanted:
+                return True
         while True:
             fills: list[Fill] = []
             own = book.match(taker, bound, fills)
@@ -96,7 +119,7 @@ class Matcher:
                 return False
             remaining = taker.remaining
 
-    def _record(self, instrument: Instrument, taker: Order, remaining: int, fills: list[Fill]) -> None:
+    def _record(self, instrument: Instrument, taker: Order, remaining: i64, fills: list[Fill]) -> None:
         """Number the trades the book made and carry them to orders, holdings and the last price.
 
         ``remaining`` is what the taker had open before them: each event tells the numbers right after its own trade.
@@ -104,10 +127,14 @@ class Matcher:
         events = self.events
         sequence = self.next_sequence
         buying = taker.side == BUY
-        value_sum = price = 0
-        total = remaining - taker.remaining
+        value_sum = 0
+        price = 0
+        total: int = remaining - taker.remaining
         filled = taker.quantity - taker.canceled - remaining
         for maker, price, quantity, left in fills:
+            if not quantity:
+                sequence = self._replenished(maker, sequence, price, left)
+                continue
             value = price * quantity
             value_sum += value
             remaining -= quantity
@@ -123,14 +150,30 @@ class Matcher:
                 theirs.bought_notional += value
                 theirs.open_buy -= quantity
             if left:
-                maker.status = PARTIALLY_FILLED
+                status = PARTIALLY_FILLED
             else:
-                maker.status = FILLED
+                status = FILLED
                 theirs.account.open_orders -= 1
+            maker.status = status
+            conditions = maker.conditions
+            if conditions is not None and conditions.group is not None:
+                self.followers.append(conditions.group)
             done = maker.quantity - left - maker.canceled
-            events.append((FILL_MAKER, sequence, maker, price, quantity, left, done, NO_REASON, 0))
+            taker_status = PARTIALLY_FILLED if remaining else FILLED
+            events.append((FILL_MAKER, sequence, maker, price, quantity, left, done, status, NO_REASON, 0))
             events.append(
-                (FILL_TAKER, sequence + 1, taker, price, quantity, remaining, filled, NO_REASON, maker.order_id)
+                (
+                    FILL_TAKER,
+                    sequence + 1,
+                    taker,
+                    price,
+                    quantity,
+                    remaining,
+                    filled,
+                    taker_status,
+                    NO_REASON,
+                    maker.order_id,
+                )
             )
             sequence += 2
         self.next_sequence = sequence
@@ -144,6 +187,19 @@ class Matcher:
         taker.notional += value_sum
         taker.status = PARTIALLY_FILLED if remaining else FILLED
         instrument.last_price = price
+        self.follow(taker)
+
+    def _replenished(self, order: Order, sequence: i64, price: int, left: int) -> i64:
+        """An iceberg has shown its next tip: a new place. Returns the number after that."""
+        conditions = order.conditions
+        assert conditions is not None
+        order.priority = sequence
+        tip: int = conditions.display_quantity
+        filled = order.quantity - left - order.canceled
+        self.events.append(
+            (REPLENISHED, sequence, order, price, min(tip, left), left, filled, PARTIALLY_FILLED, NO_REASON, 0)
+        )
+        return sequence + 1
 
     def _prevent_self_trade(self, instrument: Instrument, taker: Order, own: Order) -> bool:
         """Apply the taker's mode to the own resting order it met. Returns whether the taker goes on."""
@@ -161,72 +217,99 @@ class Matcher:
         if quantity == own.remaining:
             self.cancel_resting(instrument, own, R_SELF_TRADE)
         else:
-            instrument.book.reduce(own, quantity)
-            self._release(own, quantity)
-            self._decrement(own, quantity)
+            self.decrement(own, quantity, R_SELF_TRADE, 1)
         if quantity == taker.remaining:
             self.end(taker, R_SELF_TRADE)
             return False
         taker.remaining -= quantity
-        self._decrement(taker, quantity)
+        taker.canceled += quantity
+        self.happened(DECREMENTED, taker, quantity, R_SELF_TRADE, 0)
+        self.follow(taker)
         return True
 
-    def _decrement(self, order: Order, quantity: int) -> None:
+    def decrement(self, order: Order, quantity: i64, reason: int, rested: int) -> None:
+        """An open order loses ``quantity`` units (not all) without a trade; it keeps its place."""
+        reduce(order, quantity)
+        self.release_units(order, quantity)
         order.canceled += quantity
-        self.happened(DECREMENTED, order, quantity, R_SELF_TRADE, 0)
+        self.happened(DECREMENTED, order, quantity, reason, rested)
+        self.follow(order)
 
-    def _release(self, order: Order, quantity: int) -> None:
-        """Units that were open in the book no longer are (fills see to this themselves)."""
-        if order.side:
-            order.holding.open_sell -= quantity
-        else:
-            order.holding.open_buy -= quantity
+    # What an account has open (fills see to this themselves)
 
-    def unrest(self, instrument: Instrument, order: Order) -> None:
-        """Take a resting order out of the book and out of what its account has open."""
-        instrument.book.remove(order)
+    def open(self, order: Order) -> None:
+        """An order has come to rest, or to wait."""
         holding = order.holding
-        holding.account.open_orders -= 1
+        holding.account.open_orders += 1
+        units: int = order.remaining
         if order.side:
-            holding.open_sell -= order.remaining
+            holding.open_sell += units
         else:
-            holding.open_buy -= order.remaining
+            holding.open_buy += units
 
-    def shrink(self, instrument: Instrument, order: Order, quantity: int) -> None:
-        """Make a resting order smaller by ``quantity``; it keeps its place."""
-        instrument.book.reduce(order, quantity)
-        self._release(order, quantity)
+    def close(self, order: Order) -> None:
+        """The inverse of ``open``."""
+        order.holding.account.open_orders -= 1
+        self.release_units(order, order.remaining)
+
+    def release_units(self, order: Order, quantity: i64) -> None:
+        """Units that were open no longer are."""
+        units: int = quantity
+        if order.side:
+            order.holding.open_sell -= units
+        else:
+            order.holding.open_buy -= units
+
+    # Ends
 
     def cancel_resting(self, instrument: Instrument, order: Order, reason: int) -> None:
-        """Take an order out of the book and end it. (``unrest`` and ``end`` in one frame: cancels are a third of all.)"""
+        """Take an order out of the book and end it. (In one frame: cancels are a third of all.)"""
         instrument.book.remove(order)
         quantity = order.remaining
+        units: int = quantity
         canceled = order.canceled + quantity
         holding = order.holding
         holding.account.open_orders -= 1
         if order.side:
-            holding.open_sell -= quantity
+            holding.open_sell -= units
         else:
-            holding.open_buy -= quantity
+            holding.open_buy -= units
         order.remaining = 0
+        order.hidden = 0
         order.canceled = canceled
         order.status = CANCELED
         order.reason = reason
         sequence = self.next_sequence
         self.next_sequence = sequence + 1
         filled = order.quantity - canceled
-        self.events.append((ORDER_CANCELED, sequence, order, order.price, quantity, 0, filled, reason, 0))
+        self.events.append((ORDER_CANCELED, sequence, order, order.price, units, 0, filled, CANCELED, reason, 1))
+        if order.conditions is not None:
+            self.follow(order)
 
-    def end(self, order: Order, reason: int) -> None:
-        """Cancel all that remains of an order that is not in the book."""
+    def end(self, order: Order, reason: int, rested: int = 0) -> None:
+        """Cancel all that remains of an order that is in no book."""
+        self.finish(order, ORDER_CANCELED, CANCELED, reason, rested)
+
+    def finish(self, order: Order, kind: int, status: int, reason: int, rested: int) -> None:
+        """End an order that is in no book, with this event and status."""
         quantity = order.remaining
         order.remaining = 0
+        order.hidden = 0
         order.canceled += quantity
-        order.status = CANCELED
+        order.status = status
         order.reason = reason
-        self.happened(ORDER_CANCELED, order, quantity, reason, 0)
+        self.happened(kind, order, quantity, reason, rested)
+        self.follow(order)
 
-    def happened(self, kind: int, order: Order, quantity: int, reason: int, other: int) -> None:
+    def follow(self, order: Order) -> None:
+        """Whoever is linked to an order must hear that it has lost or ended."""
+        conditions = order.conditions
+        if conditions is not None and conditions.group is not None:
+            self.followers.append(conditions.group)
+
+    # Events
+
+    def happened(self, kind: int, order: Order, quantity: i64, reason: int, other: i64) -> None:
         """Number one event of an order."""
         sequence = self.next_sequence
         self.next_sequence = sequence + 1
@@ -239,17 +322,18 @@ class Matcher:
                 quantity,
                 order.remaining,
                 order.filled,
+                order.status,
                 reason,
                 other,
             )
         )
 
-    def configured(self, kind: int, value: int, subject: int) -> None:
-        """Number one event of configuration; ``subject`` is the id of the instrument or account."""
+    def configured(self, kind: int, value: i64, subject: i64, reason: int = NO_REASON, price: i64 = 0) -> None:
+        """Number one event of an instrument or account, whose id is ``subject``."""
         sequence = self.next_sequence
         self.next_sequence = sequence + 1
-        self.events.append((kind, sequence, None, 0, value, 0, 0, NO_REASON, subject))
+        self.events.append((kind, sequence, None, price, value, 0, 0, 0, reason, subject))
 
     def refuse(self, reason: int) -> None:
-        """The running command changes nothing."""
-        self.events.append((COMMAND_REFUSED, 0, None, 0, 0, 0, 0, reason, 0))
+        """The running command changes nothing (timers may have, before it)."""
+        self.events.append((COMMAND_REFUSED, 0, None, 0, 0, 0, 0, 0, reason, 0))

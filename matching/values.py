@@ -12,16 +12,22 @@ BUY: Final = 0
 SELL: Final = 1
 SIDE_NAMES: Final = ("buy", "sell")
 
-# Order types (FIX 40).
+# Order types (FIX 40). From FIRST_STOP on an order waits outside the book until the last price reaches its stop price.
 LIMIT: Final = 0
 MARKET: Final = 1
-TYPE_NAMES: Final = ("limit", "market")
+STOP: Final = 2
+STOP_LIMIT: Final = 3
+TRAILING_STOP: Final = 4
+FIRST_STOP: Final = STOP
+TYPE_NAMES: Final = ("limit", "market", "stop", "stop_limit", "trailing_stop")
 
 # Time in force (FIX 59).
 GTC: Final = 0
 IOC: Final = 1
 FOK: Final = 2
-TIME_IN_FORCE_NAMES: Final = ("gtc", "ioc", "fok")
+DAY: Final = 3
+GTD: Final = 4
+TIME_IN_FORCE_NAMES: Final = ("gtc", "ioc", "fok", "day", "gtd")
 
 # Self-trade prevention (FIX 7928 SelfMatchPreventionID's instruction); the incoming order's mode decides.
 STP_NONE: Final = 0
@@ -37,7 +43,7 @@ STP_NAMES: Final = (
     "decrement",
 )
 
-# Order status (FIX 39). Everything up to LAST_OPEN_STATUS is alive.
+# Order status (FIX 39). Everything up to LAST_OPEN_STATUS is alive; UNTRIGGERED waits outside the book.
 NEW: Final = 0
 PARTIALLY_FILLED: Final = 1
 UNTRIGGERED: Final = 2
@@ -56,7 +62,8 @@ STATUS_NAMES: Final = (
     "expired",
 )
 
-# Phases of an instrument (FIX 340 TradSesStatus). In HALTED only cancels are taken; in CLOSED the same.
+# Phases of an instrument (FIX 340 TradSesStatus). HALTED and CLOSED take cancels only. In PRE_OPEN, AUCTION and NO_CANCEL
+# orders rest and nothing trades; in AUCTION and NO_CANCEL the indicative price is published; NO_CANCEL takes no cancels.
 CLOSED: Final = 0
 PRE_OPEN: Final = 1
 AUCTION: Final = 2
@@ -71,8 +78,14 @@ PHASE_NAMES: Final = (
     "halted",
     "no_cancel",
 )
-# The phases this engine trades in so far: an instrument may be put into these and no other.
-SUPPORTED_PHASES: Final = (CLOSED, CONTINUOUS, HALTED)
+# The roles of orders that belong together (FIX 1385 ContingencyType): see ``matching.groups``.
+NO_ROLE: Final = 0
+OCO_LIMIT: Final = 1
+OCO_STOP: Final = 2
+ENTRY: Final = 3
+TAKE_PROFIT: Final = 4
+STOP_LOSS: Final = 5
+ROLE_NAMES: Final = ("", "oco_limit", "oco_stop", "entry", "take_profit", "stop_loss")
 
 # State of an account.
 ACTIVE: Final = 0
@@ -108,6 +121,20 @@ R_NOT_AMENDABLE: Final = 23
 R_VERSION_CONFLICT: Final = 24
 R_DUPLICATE_ORDER_ID: Final = 25
 R_INVALID_COMMAND: Final = 26
+R_DAY: Final = 27
+R_GTD: Final = 28
+R_LINKED_ORDER: Final = 29
+R_LINKED_ORDER_REFUSED: Final = 30
+R_CANCEL_AFTER: Final = 31
+R_NOT_CONTINUOUS: Final = 32
+R_TOO_LATE_TO_CANCEL: Final = 33
+R_TOO_LATE_TO_AMEND: Final = 34
+R_DISPLAY_QUANTITY: Final = 35
+R_TRAILING_STOPS: Final = 36
+R_RATE_LIMITED: Final = 37
+R_SCHEDULE: Final = 38
+R_CIRCUIT_BREAKER: Final = 39
+R_INSUFFICIENT_FUNDS: Final = 40
 REASON_NAMES: Final = (
     "",
     "ioc",
@@ -136,9 +163,24 @@ REASON_NAMES: Final = (
     "version_conflict",
     "duplicate_order_id",
     "invalid_request",
+    "day",
+    "gtd",
+    "linked_order",
+    "linked_order_refused",
+    "cancel_after",
+    "market_not_continuous",
+    "too_late_to_cancel",
+    "too_late_to_amend",
+    "display_quantity_too_small",
+    "too_many_trailing_stops",
+    "rate_limited",
+    "schedule",
+    "circuit_breaker",
+    "insufficient_funds",
 )
 
-# Bits of ``Order.off_grid``: the door saw more decimals than the instrument's unit can hold.
+# Bits of ``Order.off_grid``: the door saw more decimals than the instrument's unit can hold. (Stop prices and trailing
+# offsets count as prices, a displayed quantity as a quantity.)
 PRICE_OFF_GRID: Final = 1
 QUANTITY_OFF_GRID: Final = 2
 
@@ -150,3 +192,13 @@ BASIS_POINTS: Final = 10_000
 DEFAULT_MAX_OPEN_ORDERS: Final = 200_000
 # The bound of an order without a limit: below every key a level can have.
 NO_BOUND: Final = -(2**62)
+# A moment that never comes, later than every other (microseconds since 1970).
+NEVER: Final = 2**62
+SECOND_US: Final = 1_000_000
+DAY_US: Final = 86_400 * SECOND_US
+# Tips an iceberg may have: bounds the trades that one order can make of another.
+MAX_TIPS: Final = 1_000
+# Trailing stops that may wait in one book: each new extreme of the price moves all of a side.
+MAX_TRAILING_STOPS: Final = 10_000
+# Phase changes an instrument's schedule may hold: weeks of sessions with every phase.
+MAX_TRANSITIONS: Final = 500
