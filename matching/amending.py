@@ -43,12 +43,14 @@ def amend(engine: Engine, command: Amend, at: i64) -> None:
     """Carry out an amend, or refuse it."""
     if command.price < 0 or command.quantity < 0 or (command.basis == REDUCTION and not command.quantity):
         return engine.refuse(R_INVALID_COMMAND)
+    if min(command.stop_price, command.trail, command.trail_bps, command.display_quantity, command.expires_at) < 0:
+        return engine.refuse(R_INVALID_COMMAND)
     order = engine.orders.get(command.order_id)
     if order is None or (command.account_id != ANY and order.account_id != command.account_id):
         return engine.refuse(R_ORDER_NOT_FOUND)
     if command.expected_version and command.expected_version != order.version:
         return engine.refuse(R_VERSION_CONFLICT)
-    instrument = engine.instruments[order.instrument_id]
+    instrument = order.holding.instrument
     if instrument.phase == NO_CANCEL:
         return engine.refuse(R_TOO_LATE_TO_AMEND)
     if _gives_conditions(command) or order.conditions is not None or not order.price:
@@ -89,8 +91,6 @@ def _gives_conditions(command: Amend) -> bool:
 
 def _misfit(order: Order, command: Amend, at: i64) -> int:
     """Why the order cannot have what the amend gives: it has no such thing, or not any more."""
-    if min(command.stop_price, command.trail, command.trail_bps, command.display_quantity, command.expires_at) < 0:
-        return R_INVALID_COMMAND
     conditions = order.conditions
     waits = order.status == UNTRIGGERED
     trails = order.type == TRAILING_STOP
@@ -167,7 +167,7 @@ def _carry_out(
     old_price = order.price
     less = order.remaining - remaining
     waits = order.status == UNTRIGGERED
-    moves = command.stop_price or command.trail or command.trail_bps or (price != old_price and not waits)
+    moves = _moves_stop(order, command) or (price != old_price and not waits)
     order.version += 1
     if less >= 0 and not moves:
         if less:
@@ -190,8 +190,20 @@ def _carry_out(
         _set_conditions(engine, order, command)
         engine.happened(REPLACED, order, total, NO_REASON, old_price)
         engine.enter(instrument, order)
+        if command.expires_at:
+            engine.watch(order)
     if order.conditions is not None or instrument.stops.waiting_count or engine.followers or engine.collared:
         engine.settle(instrument, at)
+
+
+def _moves_stop(order: Order, command: Amend) -> bool:
+    """Whether the amend gives a stop price or a trail that the order does not have already."""
+    conditions = order.conditions
+    if conditions is None:
+        return False
+    if command.trail or command.trail_bps:
+        return command.trail != conditions.trail or command.trail_bps != conditions.trail_bps
+    return command.stop_price > 0 and command.stop_price != conditions.stop_price
 
 
 def _move_waiting(

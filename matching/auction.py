@@ -85,8 +85,8 @@ def _stretches(bids: list[Total], asks: list[Total], price_tick: int) -> list[St
     """All candidates in ascending order: each price somebody named, and the ticks between two of them."""
     low, high = asks[0][0], bids[0][0]
     prices = sorted({price for price, _ in bids + asks if low <= price <= high})
-    buyers = {price: quantity for price, quantity in bids}
-    sellers = {price: quantity for price, quantity in asks}
+    buyers = dict(bids)
+    sellers = dict(asks)
     buying = sum(quantity for price, quantity in bids if price >= low)
     selling = 0
     found: list[Stretch] = []

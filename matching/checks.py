@@ -266,7 +266,7 @@ def _collar(instrument: Instrument, new: Proposal) -> i64:
     type = new.order.type
     if type == STOP_LIMIT:
         return instrument.collar(new.order.side, new.stop_price)
-    if type != LIMIT:
+    if type != LIMIT or _is_child(new.order):
         return 0
     return instrument.collar(new.order.side, instrument.reference)
 

@@ -328,7 +328,7 @@ def _load_account(
 def _holding_line(holding: Holding) -> Iterator[str]:
     traded = (holding.bought, holding.bought_notional, holding.sold, holding.sold_notional)
     if any(traded):
-        yield _line("holding", holding.account.account_id, holding.instrument_id, *traded)
+        yield _line("holding", holding.account.account_id, holding.instrument.instrument_id, *traded)
 
 
 def _line(*fields: object) -> str:

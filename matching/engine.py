@@ -56,6 +56,7 @@ from matching.values import (
     NEW,
     NO_CANCEL,
     NO_REASON,
+    PRICE_OFF_GRID,
     R_DAY,
     R_DUPLICATE_ORDER_ID,
     R_GTD,
@@ -82,7 +83,7 @@ class Engine(Matcher):
     ``next_due`` is the earliest moment at which something is due by itself (``matching.values.NEVER``: nothing is).
     """
 
-    __slots__ = ("accounts", "groups", "instruments", "next_due", "orders", "timers")
+    __slots__ = ("accounts", "groups", "instruments", "next_due", "orders", "recent", "timers")
 
     def __init__(self) -> None:
         super().__init__()
@@ -92,6 +93,8 @@ class Engine(Matcher):
         self.groups: dict[int, Group] = {}
         self.timers: list[Reminder] = []
         self.next_due: i64 = NEVER
+        # Whose order came last: the next one is mostly of the same instrument.
+        self.recent: Instrument | None = None
 
     def apply(self, next_sequence: i64, at: i64, command: Command) -> list[Event]:
         """Apply one command at time ``at`` (microseconds since 1970, never going back) and return its events."""
@@ -143,7 +146,7 @@ class Engine(Matcher):
         """What the account holds of the instrument, made on first use."""
         found = instrument.holdings.get(account_id)
         if found is None:
-            found = instrument.holdings[account_id] = Holding(self.account(account_id), instrument.instrument_id)
+            found = instrument.holdings[account_id] = Holding(self.account(account_id), instrument)
         return found
 
     def restore(self, orders: list[Order]) -> None:
@@ -157,9 +160,12 @@ class Engine(Matcher):
     # Placing
 
     def _place(self, order: Order, at: i64) -> None:
-        instrument = self.instruments.get(order.instrument_id)
-        if instrument is None:
-            return self.refuse(R_UNKNOWN_SYMBOL)
+        instrument = self.recent
+        if instrument is None or instrument.instrument_id != order.instrument_id:
+            instrument = self.instruments.get(order.instrument_id)
+            if instrument is None:
+                return self.refuse(R_UNKNOWN_SYMBOL)
+            self.recent = instrument
         if order.order_id in self.orders:
             return self.refuse(R_DUPLICATE_ORDER_ID)
         holding = instrument.holdings.get(order.account_id)
@@ -270,7 +276,7 @@ class Engine(Matcher):
         order = self.orders.get(command.order_id)
         if order is None or (command.account_id != ANY and order.account_id != command.account_id):
             return self.refuse(R_ORDER_NOT_FOUND)
-        instrument = self.instruments[order.instrument_id]
+        instrument = order.holding.instrument
         if instrument.phase == NO_CANCEL:
             return self.refuse(R_TOO_LATE_TO_CANCEL)
         if order.conditions is None:
@@ -303,7 +309,7 @@ class Engine(Matcher):
         touched: set[int] = set()
         orders.sort(key=_priority)
         for order in orders:
-            instrument = self.instruments[order.instrument_id]
+            instrument = order.holding.instrument
             if instrument.phase != NO_CANCEL:
                 self.cancel_open(instrument, order, reason)
                 touched.add(order.instrument_id)
@@ -404,6 +410,9 @@ def _is_sane(order: Order) -> bool:
         return False
     if conditions.group_id or conditions.role:
         return False
+    if order.off_grid & PRICE_OFF_GRID:
+        # What units could not hold is 0 here: the ladder refuses it, and the refusal is kept.
+        return True
     if order.type == TRAILING_STOP:
         return (conditions.trail > 0) != (conditions.trail_bps > 0)
     return order.type < FIRST_STOP or conditions.stop_price > 0

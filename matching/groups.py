@@ -16,12 +16,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, final
 
 from matching.checks import proposal, refusal, spend_message
-from matching.events import ACCEPTED, REJECTED, RELEASED
+from matching.events import ACCEPTED, RELEASED
+from matching.events import CANCELED as ORDER_CANCELED
+from matching.events import EXPIRED as ORDER_EXPIRED
 from matching.order import Conditions, Order
 from matching.state import Instrument
 from matching.values import (
+    CANCELED,
     CONTINUOUS,
     ENTRY,
+    EXPIRED,
     FIRST_STOP,
     LAST_OPEN_STATUS,
     LIMIT,
@@ -30,6 +34,7 @@ from matching.values import (
     OCO_LIMIT,
     OCO_STOP,
     R_DUPLICATE_ORDER_ID,
+    R_GTD,
     R_INVALID_COMMAND,
     R_LINKED_ORDER,
     R_LINKED_ORDER_REFUSED,
@@ -115,10 +120,26 @@ def place_group(engine: Engine, command: OrderGroup, at: i64) -> None:
             _hold(engine, order)
         else:
             engine.accept(instrument, order, at)
-    engine.start(instrument, orders[0], at)
+    if not _end_late(engine, instrument, orders, at):
+        engine.start(instrument, orders[0], at)
     for order in orders:
         engine.watch(order)
     engine.settle(instrument, at)
+
+
+def _end_late(engine: Engine, instrument: Instrument, orders: list[Order], at: i64) -> bool:
+    """Where the time of one is over already, all of them end before anything trades. Returns whether they did."""
+    late = [order for order in orders if order.conditions is not None and 0 < order.conditions.expires_at <= at]
+    others = [order for order in orders if order not in late] if late else []
+    for order in late + others:
+        kind, status, reason = (
+            (ORDER_EXPIRED, EXPIRED, R_GTD) if order in late else (ORDER_CANCELED, CANCELED, R_LINKED_ORDER)
+        )
+        if order.order_id in engine.orders:
+            engine.end_open(instrument, order, kind, status, reason)
+        else:
+            engine.finish(order, kind, status, reason, 0)
+    return bool(late)
 
 
 def _is_sane(orders: list[Order]) -> bool:
@@ -150,10 +171,8 @@ def _check(engine: Engine, instrument: Instrument, order: Order, placed: int, at
     reason = refusal(instrument, holding, proposal(order, placed))
     if reason == NO_REASON and not spend_message(holding.account, at):
         return R_RATE_LIMITED
-    if reason == NO_REASON and order.post_only and instrument.phase == CONTINUOUS:
-        if instrument.book.crosses(order.side, order.price):
-            return R_POST_ONLY
-    return reason
+    looks = reason == NO_REASON and order.post_only and instrument.phase == CONTINUOUS
+    return R_POST_ONLY if looks and instrument.book.crosses(order.side, order.price) else reason
 
 
 def _hold(engine: Engine, order: Order) -> None:
@@ -225,13 +244,13 @@ def _end_all(engine: Engine, group: Group, at: i64) -> None:
     """Cancel what is still open of a group."""
     for order in group.members():
         if not _has_ended(order):
-            engine.cancel_open(engine.instruments[order.instrument_id], order, R_LINKED_ORDER)
+            engine.cancel_open(order.holding.instrument, order, R_LINKED_ORDER)
     dissolve(engine, group)
 
 
 def _release(engine: Engine, order: Order, quantity: i64, at: i64) -> None:
     """A held child goes live with what the entry has filled."""
-    instrument = engine.instruments[order.instrument_id]
+    instrument = order.holding.instrument
     order.quantity = quantity
     order.remaining = quantity
     order.priority = engine.next_sequence
@@ -243,4 +262,5 @@ def _release(engine: Engine, order: Order, quantity: i64, at: i64) -> None:
         return engine.enter(instrument, order)
     engine.happened(RELEASED, order, quantity, NO_REASON, 0)
     engine.hold_units(order)
-    instrument.stops.add(order, instrument.last_price)
+    # A trailing stop starts from the last price at the next look: those before it have not seen the present one either.
+    instrument.stops.add(order, 0)

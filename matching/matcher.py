@@ -49,11 +49,13 @@ if TYPE_CHECKING:
 class Matcher:
     """The running command's events and next number, and the steps they are made of."""
 
-    __slots__ = ("collared", "events", "followers", "next_sequence")
+    __slots__ = ("collared", "events", "fills", "followers", "next_sequence")
 
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.next_sequence: i64 = 1
+        # What the book has just matched, until it is recorded.
+        self.fills: list[Fill] = []
         # Groups of which a member has lost or ended, in the order in which they did.
         self.followers: list[Group] = []
         # Set where a market order met the collar: its instrument may have a circuit breaker.
@@ -107,11 +109,12 @@ class Matcher:
             wanted: int = remaining
             if book.available(taker, bound) < wanted:
                 return True
+        fills = self.fills
         while True:
-            fills: list[Fill] = []
             own = book.match(taker, bound, fills)
             if fills:
                 self._record(instrument, taker, remaining, fills)
+                fills.clear()
             remaining = taker.remaining
             if own is None:
                 return remaining > 0
@@ -131,9 +134,10 @@ class Matcher:
         price = 0
         total: int = remaining - taker.remaining
         filled = taker.quantity - taker.canceled - remaining
+        ours_linked = None if taker.conditions is None else taker.conditions.group
         for maker, price, quantity, left in fills:
             if not quantity:
-                sequence = self._replenished(maker, sequence, price, left)
+                sequence = self._replenished(maker, sequence, left)
                 continue
             value = price * quantity
             value_sum += value
@@ -158,6 +162,8 @@ class Matcher:
             conditions = maker.conditions
             if conditions is not None and conditions.group is not None:
                 self.followers.append(conditions.group)
+            if ours_linked is not None:
+                self.followers.append(ours_linked)
             done = maker.quantity - left - maker.canceled
             taker_status = PARTIALLY_FILLED if remaining else FILLED
             events.append((FILL_MAKER, sequence, maker, price, quantity, left, done, status, NO_REASON, 0))
@@ -187,9 +193,8 @@ class Matcher:
         taker.notional += value_sum
         taker.status = PARTIALLY_FILLED if remaining else FILLED
         instrument.last_price = price
-        self.follow(taker)
 
-    def _replenished(self, order: Order, sequence: i64, price: int, left: int) -> i64:
+    def _replenished(self, order: Order, sequence: i64, left: int) -> i64:
         """An iceberg has shown its next tip: a new place. Returns the number after that."""
         conditions = order.conditions
         assert conditions is not None
@@ -197,7 +202,7 @@ class Matcher:
         tip: int = conditions.display_quantity
         filled = order.quantity - left - order.canceled
         self.events.append(
-            (REPLENISHED, sequence, order, price, min(tip, left), left, filled, PARTIALLY_FILLED, NO_REASON, 0)
+            (REPLENISHED, sequence, order, order.price, min(tip, left), left, filled, PARTIALLY_FILLED, NO_REASON, 0)
         )
         return sequence + 1
 

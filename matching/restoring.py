@@ -1,4 +1,4 @@
-"""Putting a saved engine together again: open orders back into books, stops and groups, so that every queue stands as it stood."""
+"""Putting a saved engine together again: open orders back into books, stops and groups, every queue as it stood."""
 
 from __future__ import annotations
 

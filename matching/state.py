@@ -198,16 +198,16 @@ class Holding:
         "account",
         "bought",
         "bought_notional",
-        "instrument_id",
+        "instrument",
         "open_buy",
         "open_sell",
         "sold",
         "sold_notional",
     )
 
-    def __init__(self, account: Account, instrument_id: i64) -> None:
+    def __init__(self, account: Account, instrument: Instrument) -> None:
         self.account = account
-        self.instrument_id: i64 = instrument_id
+        self.instrument = instrument
         self.bought = 0
         self.bought_notional = 0
         self.sold = 0

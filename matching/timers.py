@@ -92,7 +92,7 @@ def advance(engine: Engine, at: i64) -> None:
             order = engine.orders.get(subject)
             if order is not None and order.conditions is not None and order.conditions.expires_at == due:
                 expire(engine, order)
-                engine.settle(engine.instruments[order.instrument_id], at)
+                engine.settle(order.holding.instrument, at)
         timers = engine.timers
     _look_ahead(engine)
 
@@ -100,7 +100,7 @@ def advance(engine: Engine, at: i64) -> None:
 def expire(engine: Engine, order: Order) -> None:
     """End an open order whose time is over."""
     reason = R_DAY if order.time_in_force == DAY else R_GTD
-    engine.end_open(engine.instruments[order.instrument_id], order, ORDER_EXPIRED, EXPIRED, reason)
+    engine.end_open(order.holding.instrument, order, ORDER_EXPIRED, EXPIRED, reason)
 
 
 def set_lease(engine: Engine, command: CancelAfter, at: i64) -> None:
@@ -122,7 +122,7 @@ def _fire_lease(engine: Engine, account: Account, at: i64) -> None:
     left = False
     mine = [order for order in engine.orders.values() if order.account_id == account.account_id]
     for order in mine:
-        if engine.instruments[order.instrument_id].phase == NO_CANCEL:
+        if order.holding.instrument.phase == NO_CANCEL:
             left = True
     account.cancel_after_at = at + SECOND_US if left else 0
     engine.cancel_each(mine, R_CANCEL_AFTER, at)
