@@ -18,6 +18,7 @@ import random
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from benchmarks.core_loops import amend
 from matching.book import Fill, OrderBook
 from matching.order import Order
 from matching.values import BUY, NO_BOUND, SELL
@@ -72,20 +73,6 @@ def limit(book: OrderBook, order: Order, fills: list[Fill]) -> None:
     book.match(order, order.price if order.side else -order.price, fills)
     if order.remaining:
         book.add(order)
-
-
-def amend(book: OrderBook, order: Order, price: int, total: int, fills: list[Fill]) -> None:
-    """Give a resting order a new price and total; smaller at the same price keeps its place."""
-    filled = order.quantity - order.remaining
-    if price == order.price and filled < total <= order.quantity:
-        if total < order.quantity:
-            book.reduce(order, order.quantity - total)
-        order.quantity = total
-        return
-    book.remove(order)
-    if total > filled:
-        order.price, order.quantity, order.remaining = price, total, total - filled
-        limit(book, order, fills)
 
 
 class Flow:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 from matching.order import Order
 from matching.values import (
@@ -65,7 +65,7 @@ class Amend:
 
     def __init__(
         self,
-        order_id: i64,
+        order_id: Any,
         account_id: i64,
         price: i64 = 0,
         quantity: i64 = 0,
@@ -78,7 +78,7 @@ class Amend:
         display_quantity: i64 = 0,
         expires_at: i64 = 0,
     ) -> None:
-        self.order_id: i64 = order_id
+        self.order_id: Any = order_id
         self.account_id: i64 = account_id
         self.price: i64 = price
         self.quantity: i64 = quantity
@@ -98,8 +98,8 @@ class Cancel:
 
     __slots__ = ("account_id", "order_id", "reason")
 
-    def __init__(self, order_id: i64, account_id: i64 = ANY, reason: u8 = R_USER_REQUEST) -> None:
-        self.order_id: i64 = order_id
+    def __init__(self, order_id: Any, account_id: i64 = ANY, reason: u8 = R_USER_REQUEST) -> None:
+        self.order_id: Any = order_id
         self.account_id: i64 = account_id
         self.reason: u8 = reason
 

@@ -15,7 +15,7 @@ Theory of operation
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 from matching.amending import amend
 from matching.checks import proposal, refusal, spend_message
@@ -205,7 +205,10 @@ class Engine(Matcher):
         sequence = self.next_sequence
         self.next_sequence = sequence + 1
         order.priority = sequence
-        self.events.append((ACCEPTED, sequence, order, price, quantity, quantity, 0, NEW, NO_REASON, 0))
+        kind: Any = ACCEPTED
+        units: Any = quantity
+        nothing: Any = 0
+        self.events.append((kind, sequence, order, price, units, units, nothing, nothing, nothing, nothing))
         self.enter(instrument, order)
         if instrument.stops.waiting_count or self.followers or self.collared:
             self.settle(instrument, at)

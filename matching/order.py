@@ -8,12 +8,13 @@ orders have (a stop, a trail, a displayed part, an expiry, relatives) is in ``Co
 ``version`` counts the terms of the order: 1 at first, one more with every accepted amend. Fills do not change it.
 
 Numbers of one order fit a machine word (``matching.values.MAX_UNITS``), and compiled they are one: ``i64`` is ``int`` to
-the interpreter. Sums over orders and products do not fit, and are ``int``: multiply only what was put into an ``int``.
+the interpreter. Sums over orders and products do not fit, and are ``int``: multiply only what was put into an ``int``. An
+order's id is never calculated with, only looked up: it stays the object it came as, so that look-ups need not make one.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 from matching.values import (
     CANCELED,
@@ -129,7 +130,7 @@ class Order:
 
     def __init__(
         self,
-        order_id: i64,
+        order_id: Any,
         account_id: i64,
         instrument_id: i64,
         side: u8,
@@ -143,7 +144,7 @@ class Order:
         off_grid: u8 = 0,
         conditions: Conditions | None = None,
     ) -> None:
-        self.order_id: i64 = order_id
+        self.order_id: Any = order_id
         self.account_id: i64 = account_id
         self.instrument_id: i64 = instrument_id
         self.side: u8 = side
