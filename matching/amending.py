@@ -173,7 +173,7 @@ def _carry_out(
         if less:
             reduce(order, less)
             if not (waits and is_held(order)):
-                engine.release_units(order, less)
+                engine.hold_units(order, -less)
         order.price = price
         order.quantity = total
         _set_conditions(engine, order, command)
@@ -220,7 +220,7 @@ def _move_waiting(
     held = is_held(order)
     if not held:
         instrument.stops.remove(order)
-        engine.release_units(order, order.remaining)
+        engine.hold_units(order, -order.remaining)
     _set_terms(engine, order, price, total, remaining)
     _set_conditions(engine, order, command)
     if not held:
@@ -228,7 +228,7 @@ def _move_waiting(
         assert conditions is not None
         if order.type == TRAILING_STOP:
             conditions.best = conditions.stop_price = 0
-        engine.hold_units(order)
+        engine.hold_units(order, order.remaining)
         instrument.stops.add(order, instrument.last_price)
     engine.happened(REPLACED, order, total, NO_REASON, old_price)
 

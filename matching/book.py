@@ -250,6 +250,20 @@ class OrderBook:
         order.remaining = 0
         return False
 
+    def cost(self, quantity: int, bound: i64) -> int:
+        """Price units times quantity units that buying ``quantity`` would cost now, as far as asks down to ``bound`` go."""
+        side = self.asks
+        total = 0
+        for index in range(len(side.keys) - 1, -1, -1):
+            level = side.levels[side.keys[index]]
+            if level.key < bound or not quantity:
+                break
+            price: int = level.price
+            taken = min(quantity, level.quantity + level.hidden)
+            total += price * taken
+            quantity -= taken
+        return total
+
     def available(self, taker: Order, bound: i64) -> int:
         """Units ``taker`` could trade down to ``bound``, at most its own quantity: what fill-or-kill counts.
 

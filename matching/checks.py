@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, final
 
+from matching.funds import available, cost, covers
 from matching.order import Order
 from matching.state import Account, Holding, Instrument
 from matching.values import (
@@ -21,6 +22,7 @@ from matching.values import (
     BUY,
     CLOSED,
     CONTINUOUS,
+    FIRST_STOP,
     FOK,
     HALTED,
     IOC,
@@ -34,6 +36,7 @@ from matching.values import (
     R_ACCOUNT_HALTED,
     R_ACCOUNT_REDUCING,
     R_DISPLAY_QUANTITY,
+    R_INSUFFICIENT_FUNDS,
     R_MARKET_CLOSED,
     R_MARKET_HALTED,
     R_MAX_NOTIONAL,
@@ -52,6 +55,7 @@ from matching.values import (
     STOP_LOSS,
     TAKE_PROFIT,
     TRAILING_STOP,
+    UNTRIGGERED,
 )
 
 if TYPE_CHECKING:
@@ -175,6 +179,8 @@ def refusal(instrument: Instrument, holding: Holding, new: Proposal) -> int:
         limit_position: int = account.max_position
         if _worst_position(holding, new) > limit_position:
             return R_MAX_POSITION
+    if account.funded and _pays_now(order) and not covers(holding, order, price, new.remaining, new.resting):
+        return R_INSUFFICIENT_FUNDS
     return NO_REASON
 
 
@@ -245,6 +251,12 @@ def explain(instrument: Instrument, holding: Holding, new: Proposal) -> list[Che
     if account.max_position and not _is_child(order):
         passed = new.remaining <= new.resting or worst <= account.max_position
         rung(R_MAX_POSITION, account.max_position, worst, passed)
+    if account.funded and _pays_now(order):
+        currency, needed = cost(instrument, order, new.price, new.remaining)
+        has = available(account, currency)
+        if new.resting:
+            has += cost(instrument, order, order.price, new.resting)[1]
+        rung(R_INSUFFICIENT_FUNDS, has, needed, needed <= has)
     return told
 
 
@@ -259,6 +271,11 @@ def _is_child(order: Order) -> bool:
     """Whether the order is a bracket's child: it can only reduce what its entry has built."""
     conditions = order.conditions
     return conditions is not None and (conditions.role == TAKE_PROFIT or conditions.role == STOP_LOSS)
+
+
+def _pays_now(order: Order) -> bool:
+    """Whether funds are asked at once: not of what waits (``matching.funds``)."""
+    return order.status != UNTRIGGERED and order.type < FIRST_STOP and not _is_child(order)
 
 
 def _collar(instrument: Instrument, new: Proposal) -> i64:

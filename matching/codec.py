@@ -9,13 +9,13 @@ next command does is in them and nothing else, so ``load_state`` makes an engine
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from matching.order import Conditions, Order
 from matching.state import Account, Holding, Instrument
-from matching.stops import Mark, best_of
+from matching.stops import best_of
 from matching.values import ACTIVE, BUY, DEFAULT_MAX_OPEN_ORDERS, TRAILING_STOP, UNTRIGGERED
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # Raise it with every change of what a line holds: a saved book of another version is not read.
 SCHEMA_VERSION = 2
 # An account that nobody limited is made on first use: with or without it, the state is the same.
-DEFAULT_LIMITS = (ACTIVE, DEFAULT_MAX_OPEN_ORDERS, 0, 0, 0, 0, 0)
+DEFAULT_LIMITS: list[object] = [ACTIVE, DEFAULT_MAX_OPEN_ORDERS, 0, 0, 0, 0, 0, 0, []]
 # Fields of a line: those of every order, and those of an order with conditions after them.
 PLAIN_FIELDS = 17
 ALL_FIELDS = 25
@@ -200,7 +200,7 @@ def state_lines(engine: Engine) -> Iterator[str]:
 def load_state(engine: Engine, lines: Iterable[str]) -> None:
     """Make an engine what ``state_lines`` told of another. It must be a new one."""
     orders: dict[int, list[Order]] = {}
-    marks: dict[int, tuple[list[Mark], list[Mark]]] = {}
+    marks: dict[int, tuple[list[list[int]], list[list[int]]]] = {}
     for line in lines:
         kind, *fields = json.loads(line)
         if kind == "instrument":
@@ -219,7 +219,7 @@ def load_state(engine: Engine, lines: Iterable[str]) -> None:
     engine.rearm()
 
 
-def give_best(orders: list[Order], sells: list[Mark], buys: list[Mark]) -> None:
+def give_best(orders: list[Order], sells: Sequence[Sequence[int]], buys: Sequence[Sequence[int]]) -> None:
     """Tell waiting trailing stops the best price each has seen, from the marks of their side."""
     for order in orders:
         if order.type == TRAILING_STOP and order.status == UNTRIGGERED:
@@ -231,6 +231,8 @@ def _instrument_fields(instrument: Instrument) -> list[object]:
     return [
         instrument.instrument_id,
         instrument.symbol,
+        instrument.base,
+        instrument.quote,
         instrument.price_decimals,
         instrument.quantity_decimals,
         instrument.price_tick,
@@ -254,6 +256,8 @@ def _load_instrument(
     engine: Engine,
     instrument_id: int,
     symbol: str,
+    base: str,
+    quote: str,
     price_decimals: int,
     quantity_decimals: int,
     price_tick: int,
@@ -284,6 +288,8 @@ def _load_instrument(
         phase,
         engine.orders,
         breaker_us,
+        base,
+        quote,
     )
     instrument.phase_until = phase_until
     instrument.schedule = [(at, coming) for at, coming in schedule]
@@ -291,8 +297,8 @@ def _load_instrument(
     engine.instruments[instrument_id] = instrument
 
 
-def _account_fields(account: Account) -> tuple[int, ...]:
-    return (
+def _account_fields(account: Account) -> list[object]:
+    return [
         account.state,
         account.max_open_orders,
         account.max_order_quantity,
@@ -300,7 +306,9 @@ def _account_fields(account: Account) -> tuple[int, ...]:
         account.max_rate,
         account.rate_at,
         account.cancel_after_at,
-    )
+        int(account.funded),
+        sorted(item for item in account.deposits.items() if item[1]),
+    ]
 
 
 def _load_account(
@@ -313,6 +321,8 @@ def _load_account(
     max_rate: int,
     rate_at: int,
     cancel_after_at: int,
+    funded: int,
+    deposits: list[tuple[str, int]],
 ) -> None:
     account = engine.account(account_id)
     account.state = state
@@ -322,6 +332,8 @@ def _load_account(
     account.max_rate = max_rate
     account.rate_at = rate_at
     account.cancel_after_at = cancel_after_at
+    account.funded = bool(funded)
+    account.deposits = dict(deposits)
     account.settle()
 
 

@@ -145,7 +145,7 @@ class AdvanceTime:
 class DefineInstrument:
     """Create an instrument or change its rules. Symbol and decimals are fixed for good once it exists.
 
-    ``base`` and ``quote`` only travel through the core. The phase of an existing instrument is not touched.
+    So are the currencies ``base`` and ``quote``. The phase of an existing instrument is not touched.
     ``breaker_us``: how long the auction lasts that a market order opens when it meets the collar (0: none is opened).
     """
 
@@ -231,10 +231,14 @@ class SetSchedule:
 
 @final
 class DefineAccount:
-    """Set state and limits of an account (0 = no limit, but for open orders). ``max_rate`` is messages a second."""
+    """Set state and limits of an account (0 = no limit, but for open orders). ``max_rate`` is messages a second.
+
+    A ``funded`` account can only trade what it can pay for (``matching.funds``).
+    """
 
     __slots__ = (
         "account_id",
+        "funded",
         "max_open_orders",
         "max_order_quantity",
         "max_position",
@@ -250,6 +254,7 @@ class DefineAccount:
         max_order_quantity: i64 = 0,
         max_position: i64 = 0,
         max_rate: i64 = 0,
+        funded: bool = False,
     ) -> None:
         self.account_id: i64 = account_id
         self.state: i64 = state
@@ -257,6 +262,19 @@ class DefineAccount:
         self.max_order_quantity: i64 = max_order_quantity
         self.max_position: i64 = max_position
         self.max_rate: i64 = max_rate
+        self.funded: bool = funded
+
+
+@final
+class Transfer:
+    """Pay money of a currency into an account or (a negative amount) out of it, in units of ``MONEY_DECIMALS`` decimals."""
+
+    __slots__ = ("account_id", "amount", "currency")
+
+    def __init__(self, account_id: i64, currency: str, amount: int) -> None:
+        self.account_id: i64 = account_id
+        self.currency = currency
+        self.amount = amount
 
 
 Command = (
@@ -271,4 +289,5 @@ Command = (
     | SetPhase
     | SetSchedule
     | DefineAccount
+    | Transfer
 )

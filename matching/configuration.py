@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def define_instrument(engine: Engine, command: DefineInstrument) -> None:
-    """Create an instrument, or change the rules of one. Symbol and decimals of an existing one are fixed."""
+    """Create an instrument, or change the rules of one. Symbol, decimals and currencies of an existing one are fixed."""
     if not _instrument_is_sane(command):
         return engine.refuse(R_INVALID_COMMAND)
     instrument = engine.instruments.get(command.instrument_id)
@@ -39,6 +39,8 @@ def define_instrument(engine: Engine, command: DefineInstrument) -> None:
             command.quantity_decimals,
             phase=command.phase,
             orders=engine.orders,
+            base=command.base,
+            quote=command.quote,
         )
         engine.instruments[command.instrument_id] = instrument
     elif not _is_same_instrument(instrument, command):
@@ -69,6 +71,7 @@ def define_account(engine: Engine, command: DefineAccount) -> None:
     account.max_order_quantity = command.max_order_quantity
     account.max_position = command.max_position
     account.max_rate = command.max_rate
+    account.funded = command.funded
     if not command.max_rate:
         account.rate_at = 0
     account.settle()
@@ -93,6 +96,8 @@ def _instrument_is_sane(command: DefineInstrument) -> bool:
 def _is_same_instrument(instrument: Instrument, command: DefineInstrument) -> bool:
     return (
         command.symbol == instrument.symbol
+        and command.base == instrument.base
+        and command.quote == instrument.quote
         and command.price_decimals == instrument.price_decimals
         and command.quantity_decimals == instrument.quantity_decimals
     )

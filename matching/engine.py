@@ -32,11 +32,13 @@ from matching.commands import (
     OrderGroup,
     SetPhase,
     SetSchedule,
+    Transfer,
 )
 from matching.configuration import define_account, define_instrument
 from matching.events import ACCEPTED, REJECTED, TRIGGERED, Event
 from matching.events import CANCELED as ORDER_CANCELED
 from matching.events import EXPIRED as ORDER_EXPIRED
+from matching.funds import transfer
 from matching.groups import Group, dissolve, follow, is_held, partner_of, place_group
 from matching.invariants import check_engine
 from matching.matcher import Matcher
@@ -126,6 +128,8 @@ class Engine(Matcher):
             set_schedule(self, command, at)
         elif isinstance(command, DefineInstrument):
             define_instrument(self, command)
+        elif isinstance(command, Transfer):
+            transfer(self, command)
         elif not isinstance(command, AdvanceTime | Order | Cancel | Amend):
             define_account(self, command)
 
@@ -264,14 +268,6 @@ class Engine(Matcher):
         due = instrument.next_due()
         if due != NEVER:
             remind(self, due, RANK_PHASE, instrument.instrument_id)
-
-    def hold_units(self, order: Order) -> None:
-        """A released stop counts against its account's position from here on."""
-        units: int = order.remaining
-        if order.side:
-            order.holding.open_sell += units
-        else:
-            order.holding.open_buy += units
 
     # Canceling
 

@@ -25,6 +25,7 @@ SCHEDULE_SET         0                        phase changes to come            i
 ACCOUNT_DEFINED      0                        0                                account id (no order)
 CANCEL_AFTER_SET     0                        when it fires, 0: disarmed       account id (no order)
 CANCEL_AFTER_FIRED   0                        when it fires again, 0: done     account id (no order)
+TRANSFERRED          0                        0 (the record tells the amount)  account id (no order)
 COMMAND_REFUSED      0                        0                                0; sequence 0: nothing happened
 ==================== ======================== ================================ =============================================
 
@@ -73,6 +74,7 @@ UNCROSSED: Final = 16
 SCHEDULE_SET: Final = 17
 CANCEL_AFTER_SET: Final = 18
 CANCEL_AFTER_FIRED: Final = 19
+TRANSFERRED: Final = 20
 
 KIND_NAMES: Final = (
     "command_refused",
@@ -95,7 +97,8 @@ KIND_NAMES: Final = (
     "schedule_set",
     "cancel_after_set",
     "cancel_after_fired",
+    "transferred",
 )
 # Those whose ``other`` is an account's id, and those whose ``other`` is an instrument's.
-ACCOUNT_KINDS: Final = (ACCOUNT_DEFINED, CANCEL_AFTER_SET, CANCEL_AFTER_FIRED)
+ACCOUNT_KINDS: Final = (ACCOUNT_DEFINED, CANCEL_AFTER_SET, CANCEL_AFTER_FIRED, TRANSFERRED)
 INSTRUMENT_KINDS: Final = (INSTRUMENT_DEFINED, PHASE_CHANGED, UNCROSSED, SCHEDULE_SET)

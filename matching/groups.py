@@ -261,6 +261,6 @@ def _release(engine: Engine, order: Order, quantity: i64, at: i64) -> None:
         engine.happened(RELEASED, order, quantity, NO_REASON, 0)
         return engine.enter(instrument, order)
     engine.happened(RELEASED, order, quantity, NO_REASON, 0)
-    engine.hold_units(order)
+    engine.hold_units(order, order.remaining)
     # A trailing stop starts from the last price at the next look: those before it have not seen the present one either.
     instrument.stops.add(order, 0)

@@ -127,6 +127,7 @@ def check_engine(engine: Engine) -> None:
     assert not engine.followers and not engine.collared, "something was left to follow"
     open_orders: dict[int, int] = {}
     open_units: dict[tuple[int, int, int], int] = {}
+    reserves: dict[tuple[int, int], tuple[int, int]] = {}
     for order in engine.orders.values():
         check_order(order)
         open_orders[order.account_id] = open_orders.get(order.account_id, 0) + 1
@@ -135,6 +136,12 @@ def check_engine(engine: Engine) -> None:
             continue
         key = (order.account_id, order.instrument_id, order.side)
         open_units[key] = open_units.get(key, 0) + order.remaining
+        value, waits = reserves.get(key[:2], (0, 0))
+        if order.status != UNTRIGGERED:
+            value += order.price * order.remaining if order.side == BUY else 0
+        elif order.side != BUY:
+            waits += order.remaining
+        reserves[key[:2]] = (value, waits)
     assert known + waiting + held == len(engine.orders), "open orders and resting orders differ"
     for account in engine.accounts.values():
         assert account.open_orders == open_orders.get(account.account_id, 0), "an account's open orders are miscounted"
@@ -144,6 +151,9 @@ def check_engine(engine: Engine) -> None:
             has = (holding.open_buy, holding.open_sell)
             expected = tuple(open_units.get((account_id, instrument_id, side), 0) for side in (BUY, SELL))
             assert has == expected, f"open units of account {account_id} are {has}, its orders say {expected}"
+            reserve = (holding.rest_value, holding.waiting_sell)
+            due = reserves.get((account_id, instrument_id), (0, 0))
+            assert reserve == due, f"reserves of account {account_id} are {reserve}, its orders say {due}"
         assert not sum(h.net for h in instrument.holdings.values()), "positions of an instrument do not add up to 0"
     check_groups(engine)
     check_timers(engine)

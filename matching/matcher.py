@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from matching.book import Fill, reduce
 from matching.events import CANCELED as ORDER_CANCELED
 from matching.events import COMMAND_REFUSED, DECREMENTED, FILL_MAKER, FILL_TAKER, REPLENISHED, Event
+from matching.funds import covers
 from matching.order import Order
 from matching.state import Instrument
 from matching.values import (
@@ -32,6 +33,7 @@ from matching.values import (
     NO_REASON,
     PARTIALLY_FILLED,
     R_FOK,
+    R_INSUFFICIENT_FUNDS,
     R_IOC,
     R_NO_LIQUIDITY,
     R_PRICE_COLLAR,
@@ -40,6 +42,7 @@ from matching.values import (
     STP_CANCEL_BOTH,
     STP_CANCEL_NEWEST,
     STP_CANCEL_OLDEST,
+    UNTRIGGERED,
 )
 
 if TYPE_CHECKING:
@@ -66,6 +69,9 @@ class Matcher:
     def enter(self, instrument: Instrument, order: Order) -> None:
         """Trade an order that was accepted or triggered, then rest or end what remains of it."""
         type = order.type
+        holding = order.holding
+        if holding.account.funded and not covers(holding, order, order.price, order.remaining, 0):
+            return self.end(order, R_INSUFFICIENT_FUNDS)
         if type != LIMIT and type != STOP_LIMIT:
             return self._sweep(instrument, order)
         book = instrument.book
@@ -162,6 +168,7 @@ class Matcher:
                 theirs.bought += quantity
                 theirs.bought_notional += value
                 theirs.open_buy -= quantity
+                theirs.rest_value -= value
             if left:
                 maker_status = partially_filled
                 maker.status = PARTIALLY_FILLED
@@ -235,7 +242,7 @@ class Matcher:
     def decrement(self, order: Order, quantity: i64, reason: int, rested: int) -> None:
         """An open order loses ``quantity`` units (not all) without a trade; it keeps its place."""
         reduce(order, quantity)
-        self.release_units(order, quantity)
+        self.hold_units(order, -quantity)
         order.canceled += quantity
         self.happened(DECREMENTED, order, quantity, reason, rested)
         self.follow(order)
@@ -244,26 +251,27 @@ class Matcher:
 
     def open(self, order: Order) -> None:
         """An order has come to rest, or to wait."""
-        holding = order.holding
-        holding.account.open_orders += 1
-        units: int = order.remaining
-        if order.side:
-            holding.open_sell += units
-        else:
-            holding.open_buy += units
+        order.holding.account.open_orders += 1
+        self.hold_units(order, order.remaining)
 
     def close(self, order: Order) -> None:
         """The inverse of ``open``."""
         order.holding.account.open_orders -= 1
-        self.release_units(order, order.remaining)
+        self.hold_units(order, -order.remaining)
 
-    def release_units(self, order: Order, quantity: i64) -> None:
-        """Units that were open no longer are."""
+    def hold_units(self, order: Order, quantity: i64) -> None:
+        """Units of a resting or waiting order are open from here on, or (negative) no longer are."""
+        holding = order.holding
         units: int = quantity
         if order.side:
-            order.holding.open_sell -= units
+            holding.open_sell += units
+            if order.status == UNTRIGGERED:
+                holding.waiting_sell += units
         else:
-            order.holding.open_buy -= units
+            holding.open_buy += units
+            if order.status != UNTRIGGERED:
+                price: int = order.price
+                holding.rest_value += price * units
 
     # Ends
 
@@ -278,7 +286,9 @@ class Matcher:
         if order.side:
             holding.open_sell -= units
         else:
+            price: int = order.price
             holding.open_buy -= units
+            holding.rest_value -= price * units
         order.remaining = 0
         order.hidden = 0
         order.canceled = canceled

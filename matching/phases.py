@@ -141,6 +141,7 @@ def _cross(engine: Engine, instrument: Instrument, bid: Order, ask: Order, price
     bid.holding.bought += quantity
     bid.holding.bought_notional += value
     bid.holding.open_buy -= quantity
+    bid.holding.rest_value -= bid.price * quantity
     ask.holding.sold += quantity
     ask.holding.sold_notional += value
     ask.holding.open_sell -= quantity

@@ -19,6 +19,7 @@ from matching.values import (
     DAY_US,
     DEFAULT_MAX_OPEN_ORDERS,
     MAX_UNITS,
+    MONEY_DECIMALS,
     NEVER,
     NO_BOUND,
 )
@@ -37,6 +38,8 @@ class Instrument:
     """
 
     __slots__ = (
+        "base",
+        "base_scale",
         "book",
         "breaker_us",
         "collar_bps",
@@ -53,6 +56,8 @@ class Instrument:
         "price_tick",
         "quantity_decimals",
         "quantity_step",
+        "quote",
+        "quote_scale",
         "reference_price",
         "schedule",
         "stops",
@@ -75,6 +80,8 @@ class Instrument:
         phase: i64 = CONTINUOUS,
         orders: dict[int, Order] | None = None,
         breaker_us: i64 = 0,
+        base: str = "",
+        quote: str = "",
     ) -> None:
         self.instrument_id: i64 = instrument_id
         self.symbol = symbol
@@ -91,6 +98,11 @@ class Instrument:
         self.phase_until: i64 = 0
         self.schedule: list[tuple[int, int]] = []
         self.breaker_us: i64 = breaker_us
+        self.base = base
+        self.quote = quote
+        # Money (``MONEY_DECIMALS``) in one unit of quantity, and in one of price times quantity.
+        self.base_scale = 10 ** max(0, MONEY_DECIMALS - int(quantity_decimals))
+        self.quote_scale = 10 ** max(0, MONEY_DECIMALS - int(price_decimals) - int(quantity_decimals))
         self.last_price: i64 = 0
         self.book = OrderBook(orders)
         self.stops = StopBook()
@@ -145,11 +157,16 @@ class Account:
     are 0 where there is none.
 
     ``rate_at`` is how far its messages have used up time (GCRA), ``cancel_after_at`` when its lease runs out (0: none).
+    ``funded`` accounts pay for what they do; ``deposits`` is money paid in less money paid out, by currency. ``holdings`` are
+    all it has of any instrument.
     """
 
     __slots__ = (
         "account_id",
         "cancel_after_at",
+        "deposits",
+        "funded",
+        "holdings",
         "max_open_orders",
         "max_order_quantity",
         "max_position",
@@ -168,6 +185,7 @@ class Account:
         max_order_quantity: i64 = 0,
         max_position: i64 = 0,
         max_rate: i64 = 0,
+        funded: bool = False,
     ) -> None:
         self.account_id: i64 = account_id
         self.state: i64 = state
@@ -175,6 +193,9 @@ class Account:
         self.max_order_quantity: i64 = max_order_quantity
         self.max_position: i64 = max_position
         self.max_rate: i64 = max_rate
+        self.funded: bool = funded
+        self.deposits: dict[str, int] = {}
+        self.holdings: list[Holding] = []
         self.open_orders: i64 = 0
         self.rate_at: i64 = 0
         self.cancel_after_at: i64 = 0
@@ -183,7 +204,8 @@ class Account:
 
     def settle(self) -> None:
         """Call after a change of state or limits: notes whether the quick test of a new order can be enough."""
-        self.plain = self.state == ACTIVE and not (self.max_order_quantity or self.max_position or self.max_rate)
+        limited = self.max_order_quantity or self.max_position or self.max_rate or self.funded
+        self.plain = self.state == ACTIVE and not limited
 
 
 @final
@@ -191,7 +213,8 @@ class Holding:
     """What one account traded of one instrument, and what its open orders could still trade. All in units.
 
     The net position is ``bought - sold``; the notionals are price units times quantity units, so that profit and loss
-    need no division: ``sold_notional - bought_notional + net * price``.
+    need no division: ``sold_notional - bought_notional + net * price``. ``rest_value`` is what its resting buys would cost
+    at their limits, ``waiting_sell`` the part of ``open_sell`` that waits for a trigger.
     """
 
     __slots__ = (
@@ -201,19 +224,24 @@ class Holding:
         "instrument",
         "open_buy",
         "open_sell",
+        "rest_value",
         "sold",
         "sold_notional",
+        "waiting_sell",
     )
 
     def __init__(self, account: Account, instrument: Instrument) -> None:
         self.account = account
         self.instrument = instrument
+        account.holdings.append(self)
         self.bought = 0
         self.bought_notional = 0
         self.sold = 0
         self.sold_notional = 0
         self.open_buy = 0
         self.open_sell = 0
+        self.rest_value = 0
+        self.waiting_sell = 0
 
     @property
     def net(self) -> int:

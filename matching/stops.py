@@ -13,6 +13,7 @@ Theory of operation
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, final
 
 from matching.book import BookSide
@@ -206,13 +207,13 @@ def trailing_stop_price(side: int, best: i64, trail: i64, trail_bps: i64) -> i64
     return min(best + width, MAX_UNITS) if side == BUY else max(best - width, 1)
 
 
-def best_of(marks: list[Mark], priority: int) -> int:
-    """The ``best`` of a trailing stop with this place, 0 where it has seen no trade."""
+def best_of(marks: Sequence[Sequence[int]], priority: int) -> int:
+    """The ``best`` of a trailing stop with this place, 0 where it has seen no trade. Marks read from JSON are lists."""
     best = 0
-    for since, value in marks:
-        if since > priority:
+    for mark in marks:
+        if mark[0] > priority:
             break
-        best = value
+        best = mark[1]
     return best
 
 

@@ -196,6 +196,9 @@ NO_BOUND: Final = -(2**62)
 NEVER: Final = 2**62
 SECOND_US: Final = 1_000_000
 DAY_US: Final = 86_400 * SECOND_US
+# Money has as many decimals as a price and a quantity have together at most, and at most so much of it.
+MONEY_DECIMALS: Final = 24
+MAX_MONEY: Final = 10**39 - 1
 # Tips an iceberg may have: bounds the trades that one order can make of another.
 MAX_TIPS: Final = 1_000
 # Trailing stops that may wait in one book: each new extreme of the price moves all of a side.
