@@ -1,5 +1,6 @@
 # Two commands matter: `make run` (a live market on demo data) and `make test` (everything that must hold).
-# Variables: PYTHON (an interpreter of 3.11 or newer), HOST, PORT, PYTEST_ARGS, BENCH_ARGS, LOCK_ARGS (say --upgrade).
+# Variables: PYTHON (an interpreter of 3.11 or newer), HOST, PORT, PYTEST_ARGS, BENCH_ARGS, LOCK_ARGS (say --upgrade),
+# OMS_PLAIN=1 (do not compile the core).
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -9,25 +10,31 @@ CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11
 
 RUNTIME := $(VENV)/.installed-runtime
 DEV := $(VENV)/.installed-dev
+BUILD := $(VENV)/.installed-build
+PLAIN := build/plain
 PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install install-dev run test bench lint format lock clean venv
+.NOTPARALLEL:
+.PHONY: help install install-dev core run test test-plain bench lint format docs lock wheel clean venv
 
 help:
-	@echo "make install      the virtual environment, from requirements.lock"
+	@echo "make install      the virtual environment, from requirements.lock; the core compiled, where a C compiler works"
 	@echo "make run          demo data, then the server at http://$(HOST):$(PORT)/"
 	@echo "make test         linters, types, import rules, migrations, every test (PYTEST_ARGS=...)"
+	@echo "make core         compile the core again if its sources have changed (OMS_PLAIN=1: leave it plain)"
 	@echo "make bench        the benchmarks (BENCH_ARGS=...)"
 	@echo "make lint         the fast part of make test"
 	@echo "make format       let ruff rewrite what it can"
+	@echo "make docs         write the pages of docs/ that are made from the code"
 	@echo "make lock         resolve pyproject.toml into the lock files (LOCK_ARGS=--upgrade)"
-	@echo "make clean        remove the virtual environment and caches, never var/"
+	@echo "make wheel        the service as one file for pip, in dist/"
+	@echo "make clean        remove the virtual environment, what was compiled, and caches; never var/"
 
-install: $(RUNTIME)
+install: $(RUNTIME) core
 
-install-dev: $(DEV)
+install-dev: $(DEV) core
 
 # The stamps are older than a lock file exactly when something has to be installed.
 $(RUNTIME): requirements.lock
@@ -40,6 +47,17 @@ $(DEV): requirements-dev.lock requirements.lock
 	@$(MAKE) --no-print-directory venv
 	$(PIP_INSTALL) -r requirements-dev.lock
 	@touch $(RUNTIME) $@
+
+# What compiles the core; wanted only where that works.
+$(BUILD): requirements-build.lock | $(RUNTIME)
+	$(PIP_INSTALL) -r requirements-build.lock
+	@touch $@
+
+# Asked every time: setup.py compares contents, which no stamp can (a switch of branch, a deleted file).
+core: $(RUNTIME)
+	@reason="$$($(PY) setup.py why-plain)" && \
+		{ test -n "$$reason" || $(MAKE) --silent $(BUILD); } && \
+		$(PY) setup.py compile
 
 # pip arrives last when a virtual environment is made: its absence means an unfinished one.
 venv:
@@ -66,8 +84,24 @@ lint: install-dev
 		echo "$(PY) manage.py makemigrations --check --dry-run" && \
 		env -u DATABASE_URL OMS_VAR_DIR="$$scratch" $(PY) manage.py makemigrations --check --dry-run
 
+# The core's own tests run twice, the others with the core as it is installed. `.compiled` is there where it is compiled.
 test: lint
-	$(PY) -m pytest $(PYTEST_ARGS)
+	@if test -e matching/.compiled; then \
+		$(MAKE) --no-print-directory test-plain && \
+		echo "=== every test, the core compiled" && \
+		$(PY) -m pytest --core=compiled $(PYTEST_ARGS); \
+	else \
+		echo "=== every test, the core as plain Python: there is no compiled one" && \
+		$(PY) -m pytest --core=plain $(PYTEST_ARGS); \
+	fi
+
+# From a copy of the sources: beside them the compiled files would be imported.
+test-plain: install-dev
+	@echo "=== the tests of the core, as plain Python"
+	@rm -rf $(PLAIN) && mkdir -p $(PLAIN) && cp -R matching $(PLAIN) && rm -f $(PLAIN)/matching/*.so
+	@PYTHONSAFEPATH=1 PYTHONPATH="$(CURDIR)/$(PLAIN):$(CURDIR)" \
+		$(PY) -m pytest --core=plain --override-ini pythonpath="$(PLAIN) ." --override-ini django_find_project=false \
+		tests/matching tests/engine
 
 bench: install-dev
 	$(PY) benchmarks/run.py $(BENCH_ARGS)
@@ -76,15 +110,24 @@ format: install-dev
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 
+docs: install-dev
+	$(PY) docs/make_lifecycle.py
+
 # Hashes pin the files; an address of a registry has no business in them.
-COMPILE = $(VENV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+COMPILE = $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-header --no-annotate $(LOCK_ARGS)
 
-lock: install-dev
-	$(COMPILE) --output-file requirements.lock
-	$(COMPILE) --extra dev --constraint requirements.lock --output-file requirements-dev.lock
-	@! grep -nE '://|^--?(i|f|index|extra-index|find-links)' requirements.lock requirements-dev.lock
+lock: $(DEV)
+	$(COMPILE) pyproject.toml --output-file requirements.lock
+	$(COMPILE) pyproject.toml --extra dev --constraint requirements.lock --output-file requirements-dev.lock
+	$(PY) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' | \
+		$(COMPILE) - --constraint requirements-dev.lock --output-file requirements-build.lock
+	@! grep -nE '://|^--?(i|f|index|extra-index|find-links)' requirements.lock requirements-dev.lock requirements-build.lock
+
+wheel: $(BUILD)
+	$(PY) -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
+	@ls dist
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov
+	rm -rf $(VENV) build dist matching/*.so matching__mypyc*.so matching/.compiled .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov
 	find . -name __pycache__ -type d -not -path './var/*' -prune -exec rm -rf {} +

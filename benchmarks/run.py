@@ -1,4 +1,4 @@
-"""All benchmarks, one after the other: ``make bench``, or ``python benchmarks/run.py [matching_core] [replay] [rest]``."""
+"""All benchmarks, one after the other: ``make bench``, or ``python benchmarks/run.py [matching_core] [matching_growth] [replay] [rest]``."""
 
 import os
 import platform
@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-ALL = ("matching_core", "replay", "rest")
+ALL = ("matching_core", "matching_growth", "replay", "rest")
 
 
 def main() -> None:

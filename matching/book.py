@@ -250,8 +250,11 @@ class OrderBook:
         order.remaining = 0
         return False
 
-    def cost(self, quantity: int, bound: i64) -> int:
-        """Price units times quantity units that buying ``quantity`` would cost now, as far as asks down to ``bound`` go."""
+    def cost(self, taker: Order, quantity: int, bound: i64) -> int:
+        """Price units times quantity units that ``taker`` would pay for ``quantity`` now, as far as asks down to ``bound`` go.
+
+        Its own orders do not count where it would not trade with them: it might have to go on to worse prices.
+        """
         side = self.asks
         total = 0
         for index in range(len(side.keys) - 1, -1, -1):
@@ -259,7 +262,10 @@ class OrderBook:
             if level.key < bound or not quantity:
                 break
             price: int = level.price
-            taken = min(quantity, level.quantity + level.hidden)
+            offered = level.quantity + level.hidden
+            if taker.self_trade_prevention != STP_NONE:
+                offered -= _own_quantity(level, taker)
+            taken = min(quantity, offered)
             total += price * taken
             quantity -= taken
         return total
@@ -336,6 +342,18 @@ def replenish(level: Level, order: Order, used: i64) -> None:
     order.older = tail
     order.newer = None
     level.tail = order
+
+
+def _own_quantity(level: Level, taker: Order) -> int:
+    """Units of the taker's own account in ``level``."""
+    found = 0
+    order = level.head
+    while order is not None:
+        if order.account_id == taker.account_id:
+            remaining: int = order.remaining
+            found += remaining
+        order = order.newer
+    return found
 
 
 def _foreign_quantity(level: Level, taker: Order, wanted: int) -> tuple[int, bool]:

@@ -179,7 +179,7 @@ def refusal(instrument: Instrument, holding: Holding, new: Proposal) -> int:
         limit_position: int = account.max_position
         if _worst_position(holding, new) > limit_position:
             return R_MAX_POSITION
-    if account.funded and _pays_now(order) and not covers(holding, order, price, new.remaining, new.resting):
+    if account.funded and _pays_now(new) and not covers(holding, order, price, new.remaining, new.resting):
         return R_INSUFFICIENT_FUNDS
     return NO_REASON
 
@@ -251,7 +251,7 @@ def explain(instrument: Instrument, holding: Holding, new: Proposal) -> list[Che
     if account.max_position and not _is_child(order):
         passed = new.remaining <= new.resting or worst <= account.max_position
         rung(R_MAX_POSITION, account.max_position, worst, passed)
-    if account.funded and _pays_now(order):
+    if account.funded and _pays_now(new):
         currency, needed = cost(instrument, order, new.price, new.remaining)
         has = available(account, currency)
         if new.resting:
@@ -273,9 +273,12 @@ def _is_child(order: Order) -> bool:
     return conditions is not None and (conditions.role == TAKE_PROFIT or conditions.role == STOP_LOSS)
 
 
-def _pays_now(order: Order) -> bool:
+def _pays_now(new: Proposal) -> bool:
     """Whether funds are asked at once: not of what waits (``matching.funds``)."""
-    return order.status != UNTRIGGERED and order.type < FIRST_STOP and not _is_child(order)
+    order = new.order
+    if new.resting:
+        return order.status != UNTRIGGERED
+    return order.type < FIRST_STOP and not _is_child(order)
 
 
 def _collar(instrument: Instrument, new: Proposal) -> i64:

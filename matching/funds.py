@@ -76,7 +76,7 @@ def cost(instrument: Instrument, order: Order, price: i64, quantity: i64) -> tup
     if order.type == LIMIT or order.type == STOP_LIMIT:
         limit: int = price
         return instrument.quote, limit * units * instrument.quote_scale
-    return instrument.quote, instrument.book.cost(units, instrument.market_bound(BUY)) * instrument.quote_scale
+    return instrument.quote, instrument.book.cost(order, units, instrument.market_bound(BUY)) * instrument.quote_scale
 
 
 def covers(holding: Holding, order: Order, price: i64, quantity: i64, resting: i64) -> bool:

@@ -2,7 +2,8 @@
 
 DATABASE_URL                ``sqlite:///FILE`` or ``postgres://USER:PASSWORD@HOST:PORT/NAME``;
                             default: oms.sqlite3 in OMS_VAR_DIR
-OMS_VAR_DIR                 where the database file, its lock and the generated secret live; default: var
+OMS_VAR_DIR                 where the database file, its lock and the generated secret live; default: var of the
+                            checkout; an installed wheel has no default
 OMS_SECRET_KEY              signs sessions and CSRF tokens; default: generated once into OMS_VAR_DIR
 OMS_DEBUG                   tracebacks in the browser, never on a reachable address; default: off
 OMS_ALLOWED_HOSTS           host names this service answers to, comma separated; default: localhost,127.0.0.1,[::1]
@@ -26,6 +27,9 @@ from django.core.exceptions import ImproperlyConfigured
 from oms_project import __version__
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+# A wheel carries templates and static files inside this package, where a checkout has them beside it (see setup.py).
+IN_CHECKOUT = (BASE_DIR / "manage.py").is_file()
+ASSETS_DIR = BASE_DIR if IN_CHECKOUT else BASE_DIR / "oms_project"
 
 
 def env_bool(name: str, default: bool) -> bool:
@@ -133,6 +137,8 @@ def default_database() -> dict[str, Any]:
 
 # The service
 
+if not IN_CHECKOUT and not Path(os.environ.get("OMS_VAR_DIR", "")).is_absolute():
+    raise ImproperlyConfigured("Installed from a wheel, the service needs a directory: set OMS_VAR_DIR to its absolute path.")
 VAR_DIR = BASE_DIR / (os.environ.get("OMS_VAR_DIR") or "var")
 OMS_PUBLIC_MARKET_DATA = env_bool("OMS_PUBLIC_MARKET_DATA", default=True)
 OMS_HTTPS = env_bool("OMS_HTTPS", default=False)
@@ -177,7 +183,7 @@ APPEND_SLASH = False  # a redirect would turn a POST into a GET
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "templates"],
+        "DIRS": [ASSETS_DIR / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -245,7 +251,7 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if OMS_HTTPS else 
 # Static files straight from the packages and static/: no collectstatic. With OMS_DEBUG a changed file shows at once.
 
 STATIC_URL = "/static/"
-STATICFILES_DIRS = [BASE_DIR / "static"]
+STATICFILES_DIRS = [ASSETS_DIR / "static"]
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 WHITENOISE_ALLOW_ALL_ORIGINS = False

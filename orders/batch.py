@@ -1,25 +1,70 @@
-"""One group of commands on its way into the database: what the engine's events mean for the tables and for the feed."""
+"""One group of commands on its way into the database: what the engine's events mean for the tables and for the feed.
 
+Which displayed levels an event touches, and whose doing it is, follow from the event alone (and the order it is about):
+
+* A trade changes the resting order's level; in an uncross both orders rest. What ends or shrinks an order changes its level
+  where the event says that it rested. A new place leaves the old level (``other`` of REPLACED).
+* An order that came to the book or got a new place in it changes a level only if it rests there when the command is over:
+  what came and went within one command was never displayed.
+* The sender is named on what the command did to its own subject: the order it places, amends or cancels, the orders a cancel
+  by filter names, the instrument or account it configures. Never on what happened to others by the way, nor by itself.
+"""
+
+import json
 from typing import NamedTuple
 
-from matching.commands import Amend, CancelAll, Command, DefineAccount, DefineInstrument
+from matching.commands import (
+    AdvanceTime,
+    Amend,
+    Cancel,
+    CancelAfter,
+    CancelAll,
+    Command,
+    DefineAccount,
+    DefineInstrument,
+    OrderGroup,
+    Transfer,
+)
 from matching.engine import Engine
 from matching.events import (
     ACCEPTED,
     ACCOUNT_DEFINED,
+    ACCOUNT_KINDS,
+    AMENDED,
+    CANCEL_AFTER_FIRED,
+    CANCEL_AFTER_SET,
+    CANCELED,
     COMMAND_REFUSED,
+    DECREMENTED,
+    EXPIRED,
     FILL_MAKER,
     FILL_TAKER,
     KIND,
+    ORDER,
+    QUANTITY,
     REASON,
     REJECTED,
+    RELEASED,
     REPLACED,
+    REPLENISHED,
+    SCHEDULE_SET,
+    SEQUENCE,
+    TRANSFERRED,
+    TRIGGERED,
     Event,
 )
 from matching.order import Order
-from matching.state import Holding, Instrument
-from orders.bus.envelope import DONE, REFUSED, Envelope, OrderRecord, Outcome
-from orders.models.trading import event_id
+from matching.state import Account, Holding, Instrument
+from matching.values import R_LINKED_ORDER, UNTRIGGERED
+from orders.bus.envelope import DONE, REFUSED, Envelope, OrderRecord, Outcome, record_of
+from orders.models.trading import SEQUENCE_MASK, event_id
+
+# What gives an order a place in the book, if it rests there afterwards.
+_PLACED = frozenset((ACCEPTED, REPLACED, TRIGGERED, REPLENISHED, RELEASED))
+_BIRTHS = frozenset((ACCEPTED, REJECTED))
+_LOSSES = frozenset((CANCELED, EXPIRED, DECREMENTED))
+# What is nobody's doing, whoever's order it happens to.
+_HAPPENED = frozenset((FILL_MAKER, EXPIRED))
 
 
 class EventRow(NamedTuple):
@@ -34,6 +79,7 @@ class EventRow(NamedTuple):
     quantity: int
     remaining: int
     filled: int
+    status: int | None
     reason: int
     other: int
     at: int
@@ -79,73 +125,136 @@ class Batch:
         self.book_sequences: dict[int, int] = {}
         self.trade_sequences: dict[int, int] = {}
         self.instruments: dict[int, Instrument] = {}
+        # Instruments whose schedule was set, and those with an order that may be a stop: their trails may have moved.
+        self.schedules: set[int] = set()
+        self.conditional: set[int] = set()
+        # Accounts whose messages were counted, and those whose lease was set or has run out.
+        self.rated: dict[int, Account] = {}
+        self.leases: dict[int, Account] = {}
+        # (account id, currency) of money paid in or out.
+        self.deposits: dict[tuple[int, str], Account] = {}
+        # Whether something was due. It need not have had an event (a phase change that a halt outlasts has none).
+        self.time_advanced = False
         self.definitions: list[DefineInstrument | DefineAccount] = []
         # order and its static words for the feed, parallel to ``events``
         self.event_orders: list[Order | None] = []
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to write. What was counted, and how far time has come, is written without events too."""
+        return not (self.events or self.rated or self.time_advanced)
+
     def record(
         self, command: Command, events: list[Event], at: int, envelope: Envelope, detail: str | None = None
     ) -> Outcome:
-        """Take over the events of one applied command and say how it came out."""
-        if not events:
-            return Outcome(DONE)
-        if events[0][KIND] == COMMAND_REFUSED:
-            return Outcome(REFUSED, reason=events[0][REASON])
-        incoming = command if isinstance(command, Order) else None
-        fills: list[tuple[int, int, int]] = []
-        makers: list[int] = []
+        """Take over the events of one applied command and say how it came out.
+
+        What was due by then is a command of its own (``AdvanceTime``), recorded before.
+        """
+        subjects = _subjects(command)
+        if isinstance(command, Transfer):
+            # The event has no room for so large a number.
+            detail = json.dumps({"currency": command.currency, "amount": command.amount})
+        first_trade = len(self.trades)
+        placed: list[Order] = []
         maker: Order | None = None
+        # The last order that came to the book with this command. (An iceberg's next tip was there before.)
+        entered: Order | None = None
         for event in events:
-            kind, sequence, order, price, quantity, _, _, _, other = event
-            self._add_event(event, at, envelope, detail)
+            kind, sequence, order, price, quantity, _, _, status, reason, other = event
+            if kind == COMMAND_REFUSED:
+                return Outcome(REFUSED, reason=reason)
+            is_own = _is_own(command, kind, order, reason, subjects)
+            self._add_event(event, at, envelope if is_own else None, detail if is_own else None)
+            if is_own:
+                detail = None
             if order is None:
                 self._configured(kind, other, command)
                 continue
-            known = self.orders.get(order.order_id)
-            is_new = kind in (ACCEPTED, REJECTED) or (known is not None and known.is_new)
-            self.orders[order.order_id] = Touched(order, sequence, at, is_new)
-            if kind == FILL_MAKER:
+            self._keep(kind, order, sequence, at)
+            if kind in _PLACED:
+                placed.append(order)
+                if kind != REPLENISHED:
+                    entered = order
+                if kind == REPLACED and status != UNTRIGGERED:
+                    self._touch(order, other, sequence)
+            elif kind == FILL_MAKER:
                 maker = order
-                self._touch(order.instrument_id, order.side, price, sequence)
+                self._touch(order, order.price, sequence)
             elif kind == FILL_TAKER:
                 assert maker is not None
                 self._add_trade(maker, order, price, quantity, sequence - 1, at)
-                fills.append((sequence, price, quantity))
-                makers.append(other)
-            elif kind == REPLACED:
-                incoming = order
-                self._touch(order.instrument_id, order.side, other, sequence)
-            elif order is not incoming:
-                self._touch(order.instrument_id, order.side, price, sequence)
-        last_sequence = events[-1][1]
-        if incoming is not None and incoming.level is not None:
-            self._touch(incoming.instrument_id, incoming.side, incoming.price, last_sequence)
-        return self._outcome(command, events, at, tuple(fills), tuple(makers))
+                if order is not entered:
+                    # It was in the book already: an uncross, in which takers rest as well.
+                    self._touch(order, order.price, sequence)
+            elif (kind in _LOSSES and other) or (kind == AMENDED and status != UNTRIGGERED):
+                self._touch(order, order.price, sequence)
+        for order in placed:
+            # What waits has a level too, among the stops.
+            if order.level is not None and order.status != UNTRIGGERED:
+                self._touch(order, order.price, events[-1][SEQUENCE])
+        if subjects:
+            return self._outcome_of_orders(command, subjects, events, at, self.trades[first_trade:])
+        return _outcome(command, events)
 
-    def _add_event(self, event: Event, at: int, envelope: Envelope, detail: str | None) -> None:
-        kind, sequence, order, price, quantity, remaining, filled, reason, other = event
-        # What happens to a resting order is not its owner's doing: it must not show who the other side is.
-        theirs = kind == FILL_MAKER
+    def count_message(self, account: Account) -> None:
+        """A message was counted against the account's rate: that must be remembered, whatever became of the message."""
+        self.rated[account.account_id] = account
+
+    def moved_trails(self) -> list[Instrument]:
+        """Instruments whose trailing stops came, went or moved since this was last asked. Ask once, before writing."""
+        moved = []
+        for instrument_id in self.conditional | self.trade_sequences.keys():
+            instrument = self.engine.instruments[instrument_id]
+            if instrument.stops.trails_moved:
+                instrument.stops.trails_moved = False
+                moved.append(instrument)
+        return moved
+
+    # Events
+
+    def _add_event(self, event: Event, at: int, envelope: Envelope | None, detail: str | None) -> None:
+        kind, sequence, order, price, quantity, remaining, filled, status, reason, other = event
+        if order is not None:
+            order_id, account_id, instrument_id = order.order_id, order.account_id, order.instrument_id
+        else:
+            order_id = status = None
+            account_id, instrument_id = (other, None) if kind in ACCOUNT_KINDS else (None, other)
         self.events.append(
             EventRow(
                 event_id(self.shard_id, sequence),
-                None if order is None else order.order_id,
-                order.account_id if order is not None else other if kind == ACCOUNT_DEFINED else None,
-                order.instrument_id if order is not None else None if kind == ACCOUNT_DEFINED else other,
+                order_id,
+                account_id,
+                instrument_id,
                 kind,
                 price,
                 quantity,
                 remaining,
                 filled,
+                status,
                 reason,
                 other,
                 at,
-                None if theirs else envelope.actor_id,
-                None if theirs else envelope.received_at,
-                None if theirs else detail,
+                None if envelope is None else envelope.actor_id,
+                None if envelope is None else envelope.received_at,
+                detail,
             )
         )
         self.event_orders.append(order)
+
+    def _keep(self, kind: int, order: Order, sequence: int, at: int) -> None:
+        """A step of an order: its row is to be written."""
+        order_id = order.order_id
+        if kind in _BIRTHS:
+            self.orders[order_id] = Touched(order, sequence, at, True)
+            account = order.holding.account
+            if account.max_rate:
+                self.rated[account.account_id] = account
+        else:
+            known = self.orders.get(order_id)
+            self.orders[order_id] = Touched(order, sequence, at, known is not None and known.is_new)
+        if order.conditions is not None:
+            self.conditional.add(order.instrument_id)
 
     def _add_trade(self, maker: Order, taker: Order, price: int, quantity: int, sequence: int, at: int) -> None:
         instrument_id = taker.instrument_id
@@ -169,32 +278,88 @@ class Batch:
             assert order.holding is not None
             self.holdings[order.account_id, instrument_id] = order.holding
 
-    def _touch(self, instrument_id: int, side: int, price: int, sequence: int) -> None:
-        self.levels.setdefault(instrument_id, set()).add((side, price))
+    def _touch(self, order: Order, price: int, sequence: int) -> None:
+        """The level of the order's side at this price has changed."""
+        instrument_id = order.instrument_id
+        levels = self.levels.get(instrument_id)
+        if levels is None:
+            levels = self.levels[instrument_id] = set()
+            self.instruments[instrument_id] = self.engine.instruments[instrument_id]
+        levels.add((order.side, price))
         self.book_sequences[instrument_id] = sequence
-        self.instruments[instrument_id] = self.engine.instruments[instrument_id]
 
     def _configured(self, kind: int, subject: int, command: Command) -> None:
+        """A step of an instrument or account."""
+        if kind in (CANCEL_AFTER_SET, CANCEL_AFTER_FIRED):
+            self.leases[subject] = self.engine.accounts[subject]
+        elif kind == TRANSFERRED:
+            assert isinstance(command, Transfer)
+            self.deposits[subject, command.currency] = self.engine.accounts[subject]
+        elif kind == ACCOUNT_DEFINED:
+            # Who has no limit on messages any more is not counted any more.
+            self.rated[subject] = self.engine.accounts[subject]
+        else:
+            self.instruments[subject] = self.engine.instruments[subject]
+            if kind == SCHEDULE_SET:
+                self.schedules.add(subject)
         if isinstance(command, DefineInstrument | DefineAccount):
             self.definitions.append(command)
-        if kind != ACCOUNT_DEFINED:
-            self.instruments[subject] = self.engine.instruments[subject]
 
-    def _outcome(
-        self,
-        command: Command,
-        events: list[Event],
-        at: int,
-        fills: tuple[tuple[int, int, int], ...],
-        makers: tuple[int, ...],
+    # Outcomes
+
+    def _outcome_of_orders(
+        self, command: Command, subjects: tuple[int, ...], events: list[Event], at: int, trades: list[TradeRow]
     ) -> Outcome:
-        if isinstance(command, CancelAll):
-            return Outcome(DONE, canceled=tuple(event[2].order_id for event in events if event[2] is not None))
-        order = command if isinstance(command, Order) else events[0][2]
-        if order is None:
-            return Outcome(DONE)
-        # Its own last event: what the command did to others is theirs.
-        sequence = self.orders[order.order_id].sequence
-        record = OrderRecord(order, self.shard_id, sequence, at)
-        kept = isinstance(command, Amend) and events[0][KIND] != REPLACED
-        return Outcome(DONE, order_id=order.order_id, order=record, fills=fills, makers=makers, priority_kept=kept)
+        """How a command came out that names orders: about the one, or the first, whose trades are its fills."""
+        own = subjects[0]
+        mine = [trade for trade in trades if trade.taker_order_id == own] if trades else trades
+        legs = tuple(self._record_of(order_id, at) for order_id in subjects[1:]) if len(subjects) > 1 else ()
+        return Outcome(
+            DONE,
+            order_id=own,
+            order=self._record_of(own, at),
+            fills=tuple((trade.id + 1 & SEQUENCE_MASK, trade.price, trade.quantity) for trade in mine) if mine else (),
+            makers=tuple(trade.maker_order_id for trade in mine) if mine else (),
+            legs=legs,
+            priority_kept=isinstance(command, Amend) and events[0][KIND] != REPLACED,
+        )
+
+    def _record_of(self, order_id: int, at: int) -> OrderRecord:
+        """An order as it stands, with its own last event's number: what the command did to others is theirs."""
+        touched = self.orders[order_id]
+        return record_of(touched.order, self.shard_id, touched.sequence, at)
+
+
+def _outcome(command: Command, events: list[Event]) -> Outcome:
+    """How a command came out that names no order."""
+    if isinstance(command, CancelAll):
+        reasons = (command.reason, R_LINKED_ORDER)
+        return Outcome(
+            DONE,
+            canceled=tuple(
+                event[ORDER].order_id
+                for event in events
+                if event[KIND] == CANCELED and event[REASON] in reasons and event[ORDER] is not None
+            ),
+        )
+    if isinstance(command, CancelAfter):
+        return Outcome(DONE, due_at=events[-1][QUANTITY] if events else 0)
+    return Outcome(DONE)
+
+
+def _subjects(command: Command) -> tuple[int, ...]:
+    """The orders a command names."""
+    if isinstance(command, Order | Amend | Cancel):
+        return (command.order_id,)
+    if isinstance(command, OrderGroup):
+        return tuple(order.order_id for order in command.orders)
+    return ()
+
+
+def _is_own(command: Command, kind: int, order: Order | None, reason: int, subjects: tuple[int, ...]) -> bool:
+    """Whether the event is the command's own doing on its own subject."""
+    if subjects:
+        return order is not None and order.order_id in subjects and kind not in _HAPPENED and reason != R_LINKED_ORDER
+    if isinstance(command, CancelAll):
+        return kind == CANCELED and reason == command.reason
+    return order is None and not isinstance(command, AdvanceTime)

@@ -3,6 +3,8 @@
 CSV with a header line, plain or gzip: ``seq, ts_ns, op, order_id, side, price, qty, tif, src``. ``op`` is N (new limit
 order), C (cancel), R (reduce the open quantity by ``qty``) or M (replace: new price and new open quantity); side B or S;
 ``tif`` GTC or IOC, of new orders only. Prices and quantities are integers. ``ts_ns`` and ``src`` are ignored.
+
+Columns of ``orders.flow_terms`` may follow: then the file may hold orders of every type, and its times mean something.
 """
 
 import gzip
@@ -11,20 +13,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from matching.values import BUY, GTC, IOC, MAX_UNITS, SELL
+from orders.flow_terms import COLUMNS, OPTIONAL, FlowError, Terms, read_line, what_does_not_follow
 
-HEADER = "seq,ts_ns,op,order_id,side,price,qty,tif,src"
-COLUMNS = HEADER.split(",")
+HEADER = ",".join(COLUMNS)
 _GZIP_MAGIC = b"\x1f\x8b"
 _SIDES = {"B": BUY, "S": SELL}
 _TIMES_IN_FORCE = {"GTC": GTC, "IOC": IOC}
 
 
-class FlowError(ValueError):
-    """A file is not order flow; the message has the line's number and what is wrong with it."""
-
-
 class FlowLine(NamedTuple):
-    """One line: side, price, quantity and time in force in the core's words."""
+    """One line: side, price, quantity and time in force in the core's words; ``terms`` in files that have such columns."""
 
     seq: int
     op: str
@@ -33,6 +31,7 @@ class FlowLine(NamedTuple):
     price: int
     quantity: int
     time_in_force: int
+    terms: Terms | None = None
 
 
 _make = FlowLine._make
@@ -47,13 +46,22 @@ def read_flow(path: Path) -> list[FlowLine]:
         raise FlowError(f"not ASCII at byte {error.start}") from None
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise FlowError(f"a broken gzip file: {error}") from None
-    return _parse(text.splitlines())
+    rows = text.splitlines()
+    if rows and rows[0] == HEADER:
+        return _parse(rows)
+    return _parse_with_terms(rows, _columns(rows))
+
+
+def _columns(rows: list[str]) -> tuple[str, ...]:
+    columns = tuple(rows[0].split(",")) if rows else ()
+    more = columns[len(COLUMNS) :]
+    if columns[: len(COLUMNS)] != COLUMNS or not set(more) <= set(OPTIONAL) or len(set(more)) < len(more):
+        raise FlowError(f"line 1: the header must be {HEADER}, then any of {', '.join(OPTIONAL)}")
+    return columns
 
 
 def _parse(rows: list[str]) -> list[FlowLine]:
     # The format has no quoting: splitting is three times as fast as the csv module.
-    if not rows or rows[0] != HEADER:
-        raise FlowError(f"line 1: the header must be {HEADER}")
     lines: list[FlowLine] = []
     last = -1
     for number in range(1, len(rows)):
@@ -69,6 +77,22 @@ def _parse(rows: list[str]) -> list[FlowLine]:
     return lines
 
 
+def _parse_with_terms(rows: list[str], columns: tuple[str, ...]) -> list[FlowLine]:
+    lines: list[FlowLine] = []
+    for number in range(1, len(rows)):
+        try:
+            line = FlowLine(*read_line(columns, rows[number].split(",")))
+            what_does_not_follow(lines[-1] if lines else None, line)
+        except FlowError as error:
+            raise FlowError(f"line {number + 1}: {error}") from None
+        lines.append(line)
+    try:
+        what_does_not_follow(lines[-1] if lines else None, None)
+    except FlowError as error:
+        raise FlowError(f"at the end: {error}") from None
+    return lines
+
+
 def _line(row: list[str]) -> FlowLine:
     """One row in the core's words. Raises ``ValueError`` or ``KeyError``; ``_what_is_wrong`` finds the words for it."""
     seq, _, op, order_id, side, price, quantity, tif, _ = row
@@ -76,14 +100,14 @@ def _line(row: list[str]) -> FlowLine:
         units = int(quantity)
         limit = int(price)
         if 0 < units <= MAX_UNITS and 0 < limit <= MAX_UNITS:
-            return _make((int(seq), op, int(order_id), _SIDES[side], limit, units, _TIMES_IN_FORCE[tif]))
+            return _make((int(seq), op, int(order_id), _SIDES[side], limit, units, _TIMES_IN_FORCE[tif], None))
     elif op == "C":
-        return _make((int(seq), op, int(order_id), _SIDES[side], 0, 0, GTC))
+        return _make((int(seq), op, int(order_id), _SIDES[side], 0, 0, GTC, None))
     elif op in ("R", "M"):
         units = int(quantity)
         limit = int(price) if op == "M" else 1
         if 0 < units <= MAX_UNITS and 0 < limit <= MAX_UNITS:
-            return _make((int(seq), op, int(order_id), _SIDES[side], limit, units, GTC))
+            return _make((int(seq), op, int(order_id), _SIDES[side], limit, units, GTC, None))
     raise ValueError
 
 

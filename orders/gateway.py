@@ -4,41 +4,50 @@ Every function takes keyword arguments, returns once the outcome is durable, and
 ``outcome`` says whether the command can have had an effect. Nothing here touches a book or a table.
 """
 
-import json
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from hashlib import blake2b
 from time import time_ns
+from typing import Any
 
-import orjson
 from django.conf import settings
 from django.db import close_old_connections
 
-from matching.commands import ANY_SIDE, Amend, Cancel, CancelAll, Command, DefineAccount, DefineInstrument, SetPhase
-from matching.order import Order
+from matching.commands import (
+    ANY,
+    ANY_SIDE,
+    Cancel,
+    CancelAfter,
+    CancelAll,
+    Command,
+    DefineAccount,
+    DefineInstrument,
+    SetPhase,
+    SetSchedule,
+)
 from matching.values import (
-    MARKET,
+    OCO_STOP,
     PHASE_NAMES,
-    PRICE_OFF_GRID,
-    QUANTITY_OFF_GRID,
+    R_LINKED_ORDER_REFUSED,
     R_OPERATOR_REQUEST,
     R_ORDER_NOT_FOUND,
+    R_RATE_LIMITED,
+    R_TOO_LATE_TO_AMEND,
+    R_TOO_LATE_TO_CANCEL,
     R_USER_REQUEST,
     REASON_NAMES,
     REJECTED,
-    SIDE_NAMES,
-    STP_NAMES,
-    TIME_IN_FORCE_NAMES,
-    TYPE_NAMES,
+    ROLE_NAMES,
+    SECOND_US,
 )
 from orders import selectors
-from orders.actors import Actor
+from orders.actors import OPERATE, Actor
 from orders.bus import bus
 from orders.bus.envelope import CONFLICT, DONE, EXPIRED, FAILED, REFUSED, REPLAYED, UNAVAILABLE, Envelope, Outcome
 from orders.bus.memory import BusClosed, BusFull
-from orders.codes import RETRY_AFTER_SECONDS
+from orders.codes import CODES, RETRY_AFTER_SECONDS
 from orders.ids import OrderIds
-from orders.schemas.decimals import UnitsOverflow, to_units
+from orders.rates import rate_headers
+from orders.requests import SIDES, Placing, amend_of, placing_of, rules_of
 from orders.schemas.orders import AmendOrder, PlaceOrder
 from orders.schemas.problems import ProblemError, invalid
 
@@ -47,10 +56,6 @@ COMMAND_TTL_SECONDS = 5
 # A caller waits longer than a command may: what has begun by then nearly always ends in time.
 ANSWER_TIMEOUT_SECONDS = 10
 
-_SIDES = {name: value for value, name in enumerate(SIDE_NAMES)}
-_TYPES = {name: value for value, name in enumerate(TYPE_NAMES)}
-_TIMES_IN_FORCE = {name: value for value, name in enumerate(TIME_IN_FORCE_NAMES)}
-_STP = {name: value for value, name in enumerate(STP_NAMES)}
 _PHASES = {name: value for value, name in enumerate(PHASE_NAMES)}
 
 order_ids = OrderIds(getattr(settings, "OMS_NODE", 0))
@@ -60,29 +65,36 @@ order_ids = OrderIds(getattr(settings, "OMS_NODE", 0))
 
 
 def order_place(*, actor: Actor, request: PlaceOrder) -> Outcome:
-    """Place one order. The outcome is DONE (accepted; see its record) or REPLAYED; a refused order is a problem."""
-    command, fingerprint, detail = _new_order(actor, request)
+    """Place one order, or with its ``order_class`` a group of them: whole or not at all.
+
+    The outcome is DONE (accepted; see its record, and ``legs`` for the others) or REPLAYED; a refusal is a problem.
+    """
+    placing = _placing(actor, request)
     (outcome,) = _carry_out(
-        [command], actor=actor, fingerprints=[fingerprint], details=[detail], order_id=command.order_id
+        [placing.command],
+        actor=actor,
+        fingerprints=[placing.fingerprint],
+        details=[placing.detail],
+        order_id=placing.orders[0].order_id,
     )
-    return _expect_placed(outcome, command)
+    return _expect_placed(outcome, actor)
 
 
 def order_place_batch(*, actor: Actor, requests: list[PlaceOrder | ProblemError]) -> list[Outcome | ProblemError]:
     """Place up to 500 orders in one go, in order, each on its own. What is a problem already stays in its place."""
-    prepared: list[tuple[Order, bytes | None, str | None] | ProblemError] = []
+    prepared: list[Placing | ProblemError] = []
     for request in requests:
         try:
-            prepared.append(request if isinstance(request, ProblemError) else _new_order(actor, request))
+            prepared.append(request if isinstance(request, ProblemError) else _placing(actor, request))
         except ProblemError as problem:
             prepared.append(problem)
     good = [item for item in prepared if not isinstance(item, ProblemError)]
     outcomes = iter(
         _carry_out(
-            [item[0] for item in good],
+            [item.command for item in good],
             actor=actor,
-            fingerprints=[item[1] for item in good],
-            details=[item[2] for item in good],
+            fingerprints=[item.fingerprint for item in good],
+            details=[item.detail for item in good],
         )
         if good
         else ()
@@ -93,7 +105,7 @@ def order_place_batch(*, actor: Actor, requests: list[PlaceOrder | ProblemError]
             results.append(item)
             continue
         try:
-            results.append(_expect_placed(next(outcomes), item[0]))
+            results.append(_expect_placed(next(outcomes), actor))
         except ProblemError as problem:
             results.append(problem)
     return results
@@ -102,20 +114,9 @@ def order_place_batch(*, actor: Actor, requests: list[PlaceOrder | ProblemError]
 def order_amend(*, actor: Actor, order_id: int, request: AmendOrder, expected_version: int = 0) -> Outcome:
     """Give an open order new terms. ``expected_version`` 0 means any."""
     row = selectors.order_get(account_id=actor.account_id, order_id=order_id)
-    instrument = selectors.instrument_by_id(row.instrument_id)
-    off_grid = 0
-    price = quantity = 0
-    if request.price is not None:
-        price, exact = _units("price", request.price, instrument.price_decimals)
-        off_grid |= 0 if exact else PRICE_OFF_GRID
-    if request.quantity is not None:
-        quantity, exact = _units("quantity", request.quantity, instrument.quantity_decimals)
-        off_grid |= 0 if exact else QUANTITY_OFF_GRID
-    if row.type == MARKET and price:
-        raise ProblemError("not_amendable", "A market order has no price.", order_id=order_id)
-    command = Amend(order_id, actor.account_id, price, quantity, expected_version=expected_version, off_grid=off_grid)
+    command = amend_of(row=row, request=request, expected_version=expected_version, now_us=_now_us())
     (outcome,) = _carry_out([command], actor=actor, order_id=order_id)
-    return _expect_done(outcome, order_id, "too_late_to_amend", row_exists=True)
+    return _expect_done(outcome, order_id, "too_late_to_amend", row_exists=True, actor=actor)
 
 
 def order_cancel(*, actor: Actor, order_id: int) -> Outcome:
@@ -123,15 +124,39 @@ def order_cancel(*, actor: Actor, order_id: int) -> Outcome:
     command = Cancel(order_id, actor.account_id, R_USER_REQUEST)
     (outcome,) = _carry_out([command], actor=actor, order_id=order_id, expires=False)
     exists = outcome.kind == REFUSED and selectors.order_exists(account_id=actor.account_id, order_id=order_id)
-    return _expect_done(outcome, order_id, "too_late_to_cancel", row_exists=exists)
+    return _expect_done(outcome, order_id, "too_late_to_cancel", row_exists=exists, actor=actor)
 
 
-def order_cancel_matching(*, actor: Actor, symbol: str | None, side: str | None) -> Outcome:
-    """Cancel all open orders of the actor's account that match; ``outcome.canceled`` has their ids."""
-    instrument_id = selectors.instrument_by_symbol(symbol).id if symbol else 0
-    command = CancelAll(actor.account_id, instrument_id, _SIDES[side] if side else ANY_SIDE, R_USER_REQUEST)
+def order_cancel_matching(
+    *, actor: Actor, symbol: str | None = None, side: str | None = None, account: str | None = None
+) -> Outcome:
+    """Cancel all open orders of an account that match; ``outcome.canceled`` has their ids.
+
+    ``account`` is the name of another account than the actor's: for actors with the scope ``operate``.
+    """
+    if account is not None and account != actor.account_name:
+        return order_cancel_matching_on_behalf(actor=actor, symbol=symbol, side=side, account=account)
+    if not actor.account_id:
+        # 0 would stand for everybody.
+        raise invalid("account", "must be given: you act for no account of your own", "required")
+    return _cancel_matching(actor, actor.account_id, symbol, side, R_USER_REQUEST)
+
+
+def order_cancel_matching_on_behalf(
+    *, actor: Actor, symbol: str | None = None, side: str | None = None, account: str | None = None
+) -> Outcome:
+    """An operator's cancel of all open orders that match, of one account or (``account`` None) of everybody."""
+    if OPERATE not in actor.scopes:
+        raise ProblemError("permission_denied", "Another account's orders need the scope operate.")
+    account_id = ANY if account is None else selectors.account_by_name(account).id
+    return _cancel_matching(actor, account_id, symbol, side, R_OPERATOR_REQUEST)
+
+
+def _cancel_matching(actor: Actor, account_id: int, symbol: str | None, side: str | None, reason: int) -> Outcome:
+    instrument_id = selectors.instrument_by_symbol(symbol).id if symbol else ANY
+    command = CancelAll(account_id, instrument_id, SIDES[side] if side else ANY_SIDE, reason)
     (outcome,) = _carry_out([command], actor=actor, expires=False)
-    return _expect_done(outcome, None, "too_late_to_cancel", row_exists=False)
+    return _expect_done(outcome, None, "too_late_to_cancel", row_exists=False, actor=actor)
 
 
 def order_cancel_on_behalf(*, actor: Actor, order_id: int) -> Outcome:
@@ -139,7 +164,14 @@ def order_cancel_on_behalf(*, actor: Actor, order_id: int) -> Outcome:
     (outcome,) = _carry_out(
         [Cancel(order_id, reason=R_OPERATOR_REQUEST)], actor=actor, order_id=order_id, expires=False
     )
-    return _expect_done(outcome, order_id, "too_late_to_cancel", row_exists=outcome.kind == REFUSED)
+    return _expect_done(outcome, order_id, "too_late_to_cancel", row_exists=outcome.kind == REFUSED, actor=actor)
+
+
+def cancel_after(*, actor: Actor, seconds: int) -> Outcome:
+    """Arm, renew or (0 seconds) end the lease on the account's open orders; ``outcome.due_at`` is when it runs out."""
+    command = CancelAfter(actor.account_id, seconds * SECOND_US)
+    (outcome,) = _carry_out([command], actor=actor, expires=False)
+    return _expect_done(outcome, None, "invalid_request", row_exists=False, actor=actor)
 
 
 def commands_submit(*, actor: Actor, commands: list[Command]) -> Future[list[Outcome]]:
@@ -156,95 +188,45 @@ def instrument_define(*, actor: Actor, definition: DefineInstrument) -> Outcome:
     """Create an instrument or change its rules; id 0 asks for a new one."""
     if not definition.instrument_id:
         definition.instrument_id = selectors.next_instrument_id()
-    (outcome,) = _carry_out([definition], actor=actor, details=[_rules(definition)], expires=False)
+    (outcome,) = _carry_out([definition], actor=actor, details=[rules_of(definition)], expires=False)
     selectors.forget_instruments()
-    return _expect_done(outcome, None, "invalid_request", row_exists=False)
+    return _expect_done(outcome, None, "invalid_request", row_exists=False, actor=actor)
 
 
-def instrument_set_phase(*, actor: Actor, instrument_id: int, phase: str) -> Outcome:
-    """Halt, resume or close an instrument."""
-    (outcome,) = _carry_out([SetPhase(instrument_id, _PHASES[phase])], actor=actor, expires=False)
+def instrument_set_phase(*, actor: Actor, instrument_id: int, phase: str, lasts_seconds: int = 0) -> Outcome:
+    """Put an instrument into a phase: halt it, open it, call an auction.
+
+    ``lasts_seconds``, for phases without trading: it opens by itself after that (0: it does not).
+    """
+    command = SetPhase(instrument_id, _PHASES[phase], lasts_seconds * SECOND_US)
+    (outcome,) = _carry_out([command], actor=actor, expires=False)
     selectors.forget_instruments()
-    return _expect_done(outcome, None, "invalid_request", row_exists=False)
+    return _expect_done(outcome, None, "invalid_request", row_exists=False, actor=actor)
+
+
+def instrument_set_schedule(
+    *, actor: Actor, instrument_id: int, transitions: list[tuple[int, int]], enter_current: bool = False
+) -> Outcome:
+    """Replace an instrument's phase changes to come: ``(at, phase)`` in ascending time, microseconds since 1970.
+
+    ``enter_current``: the last of those that are past already is entered now.
+    """
+    command = SetSchedule(instrument_id, transitions, enter_current)
+    (outcome,) = _carry_out([command], actor=actor, expires=False)
+    return _expect_done(outcome, None, "invalid_request", row_exists=False, actor=actor)
 
 
 def account_define(*, actor: Actor, definition: DefineAccount) -> Outcome:
     """Set state and limits of an account."""
-    (outcome,) = _carry_out([definition], actor=actor, details=[_rules(definition)], expires=False)
-    return _expect_done(outcome, None, "invalid_request", row_exists=False)
-
-
-# From requests to commands
-
-
-def _rules(definition: DefineInstrument | DefineAccount) -> str:
-    """What a definition says, in units, for the log. (Not by orjson: a maximum value may pass 64 bits.)"""
-    return json.dumps({name: getattr(definition, name) for name in definition.__slots__})
-
-
-def _units(field: str, text: str, decimals: int) -> tuple[int, bool]:
-    try:
-        return to_units(text, decimals)
-    except UnitsOverflow:
-        raise invalid(field, "too large for this instrument", "too_large") from None
-
-
-def _new_order(actor: Actor, request: PlaceOrder) -> tuple[Order, bytes | None, str | None]:
-    """The command of a request, its fingerprint where it can be retried, and what could not be said in units."""
-    instrument = selectors.instrument_by_symbol(request.symbol)
-    price, price_exact = (
-        (0, True) if request.price is None else _units("price", request.price, instrument.price_decimals)
-    )
-    quantity, quantity_exact = _units("quantity", request.quantity, instrument.quantity_decimals)
-    off_grid = (0 if price_exact else PRICE_OFF_GRID) | (0 if quantity_exact else QUANTITY_OFF_GRID)
-    time_in_force = request.time_in_force or ("gtc" if request.type == "limit" else "ioc")
-    detail = None
-    if off_grid:
-        # Units cannot hold what was asked for: the order will be refused, and the record keeps the text.
-        detail = orjson.dumps({"price": request.price, "quantity": request.quantity}).decode()
-        price = price if price_exact else 0
-        quantity = quantity if quantity_exact else 0
-    order = Order(
-        order_ids.next(),
-        actor.account_id,
-        instrument.id,
-        _SIDES[request.side],
-        price,
-        quantity,
-        _TYPES[request.type],
-        _TIMES_IN_FORCE[time_in_force],
-        _STP[request.self_trade_prevention],
-        request.post_only,
-        request.client_order_id or "",
-        off_grid,
-    )
-    return order, _fingerprint(request, time_in_force) if request.client_order_id else None, detail
-
-
-def _plain(text: str | None) -> str:
-    """A decimal by value: "100.50" and "0100.5" are the same request."""
-    if text is None:
-        return ""
-    whole, _, fraction = text.partition(".")
-    return f"{whole.lstrip('0')}.{fraction.rstrip('0')}"
-
-
-def _fingerprint(request: PlaceOrder, time_in_force: str) -> bytes:
-    """16 bytes that are equal exactly for requests that mean the same, with defaults filled in."""
-    meaning = (
-        request.symbol,
-        request.side,
-        request.type,
-        time_in_force,
-        _plain(request.quantity),
-        _plain(request.price),
-        request.post_only,
-        request.self_trade_prevention,
-    )
-    return blake2b(repr(meaning).encode(), digest_size=16).digest()
+    (outcome,) = _carry_out([definition], actor=actor, details=[rules_of(definition)], expires=False)
+    return _expect_done(outcome, None, "invalid_request", row_exists=False, actor=actor)
 
 
 # Submitting and waiting
+
+
+def _placing(actor: Actor, request: PlaceOrder) -> Placing:
+    return placing_of(account_id=actor.account_id, request=request, new_id=order_ids.next)
 
 
 def _now_us() -> int:
@@ -294,35 +276,66 @@ def _unavailable(detail: str, order_id: int | None = None) -> ProblemError:
     )
 
 
-def _expect_placed(outcome: Outcome, command: Order) -> Outcome:
+# What became of it
+
+
+def _expect_placed(outcome: Outcome, actor: Actor) -> Outcome:
     """DONE and REPLAYED pass, unless the order was refused: then its reason is the problem, now and on every retry."""
     if outcome.kind == DONE:
         assert outcome.order is not None
         if outcome.order.status == REJECTED:
-            raise ProblemError(REASON_NAMES[outcome.order.reason], order_id=outcome.order.id)
+            raise _refused(outcome.order, list(outcome.legs))
         return outcome
     if outcome.kind == REPLAYED:
         row = selectors.order_by_id(outcome.order_id)
         if row.status == REJECTED:
-            raise ProblemError(REASON_NAMES[row.reason], order_id=row.id, headers={"Idempotency-Replayed": "true"})
+            problem = _refused(row, selectors.order_legs(order_id=row.id) if row.group_id else [])
+            problem.headers["Idempotency-Replayed"] = "true"
+            raise problem
         return outcome
     if outcome.kind == CONFLICT:
         raise ProblemError("duplicate_client_order_id", order_id=outcome.order_id)
-    raise _problem_of(outcome, None)
+    raise _problem_of(outcome, None, actor)
 
 
-def _expect_done(outcome: Outcome, order_id: int | None, too_late: str, *, row_exists: bool) -> Outcome:
+def _refused(order: Any, legs: list[Any]) -> ProblemError:
+    """The problem of a refused order, a record or a row; where it was refused for another of its group, which and why."""
+    errors = []
+    for leg in legs:
+        if leg.reason != R_LINKED_ORDER_REFUSED:
+            field = "stop_loss" if leg.role == OCO_STOP else ROLE_NAMES[leg.role]
+            code = CODES[REASON_NAMES[leg.reason]]
+            errors.append({"field": field, "code": code.name, "message": f"{code.title}."})
+    if any(one.reason == R_RATE_LIMITED for one in (order, *legs)):
+        # Whichever of them was one too many: the whole may be sent again.
+        return ProblemError("rate_limited", order_id=order.id, headers=rate_headers(order.account_id, _now_us()))
+    detail = ""
+    if order.reason == R_LINKED_ORDER_REFUSED and errors:
+        detail = f"{errors[0]['field']}: {errors[0]['message']}"
+    return ProblemError(REASON_NAMES[order.reason], detail, errors=errors, order_id=order.id)
+
+
+def _expect_done(outcome: Outcome, order_id: int | None, too_late: str, *, row_exists: bool, actor: Actor) -> Outcome:
     if outcome.kind == DONE:
         return outcome
     if outcome.kind == REFUSED and outcome.reason == R_ORDER_NOT_FOUND and row_exists:
-        raise ProblemError(too_late, order_id=order_id)
-    raise _problem_of(outcome, order_id)
+        raise ProblemError(too_late, "The order has ended.", order_id=order_id)
+    raise _problem_of(outcome, order_id, actor)
 
 
-def _problem_of(outcome: Outcome, order_id: int | None) -> ProblemError:
+# The same codes as for an order that has ended, for orders that have not.
+_NOT_NOW = {
+    R_TOO_LATE_TO_CANCEL: "The auction is about to end: no order can be canceled before it has.",
+    R_TOO_LATE_TO_AMEND: "The auction is about to end: no order can be amended before it has.",
+}
+
+
+def _problem_of(outcome: Outcome, order_id: int | None, actor: Actor) -> ProblemError:
     """The problem of an outcome without effect."""
     if outcome.kind == REFUSED:
-        return ProblemError(REASON_NAMES[outcome.reason], order_id=order_id)
+        headers = rate_headers(actor.account_id, _now_us()) if outcome.reason == R_RATE_LIMITED else None
+        detail = _NOT_NOW.get(outcome.reason, "")
+        return ProblemError(REASON_NAMES[outcome.reason], detail, order_id=order_id, headers=headers)
     if outcome.kind == EXPIRED:
         return ProblemError("command_expired", order_id=order_id, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
     if outcome.kind == UNAVAILABLE:

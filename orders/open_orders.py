@@ -1,6 +1,7 @@
 """The open orders of a shard outside the engine: loaded from a saved book or from rows, and kept up with the rows.
 
-Recovery, the periodic save and the verification all read through here, so that what is saved is what would be recovered.
+All of them: those that rest in books, the stops that wait, the held children of brackets. Recovery, the periodic save and the
+verification all read through here, so that what is saved is what would be recovered.
 """
 
 from collections.abc import Iterable
@@ -15,22 +16,32 @@ from orders.models.trading import event_id
 
 # The columns of an order row in the order of ``matching.codec.build_order``, after the instrument's id.
 ORDER_COLUMNS = (
-    "instrument_id, id, account_id, side, price, quantity, remaining, canceled, notional, type, time_in_force, "
-    "self_trade_prevention, post_only, status, priority, version, created_at, client_order_id"
+    "instrument_id, id, account_id, side, COALESCE(price, 0), quantity, remaining, canceled, notional, type, time_in_force, "
+    "self_trade_prevention, post_only, status, priority, version, created_at, COALESCE(client_order_id, ''), hidden, "
+    "COALESCE(stop_price, 0), COALESCE(trail, 0), COALESCE(trail_bps, 0), COALESCE(display_quantity, 0), "
+    "COALESCE(expires_at, 0), COALESCE(group_id, 0), role"
 )
+_NOTIONAL = 8
 _STATUS = 13
-_CLIENT_ORDER_ID = 17
 # Rows fetched at a time: enough to make a round trip cheap, few enough not to double the memory.
 FETCH_ROWS = 5_000
 
 
+# (instrument, side) -> number of open orders, units remaining, units hidden.
+Totals = dict[tuple[int, int], tuple[int, int, int]]
+
+
 class OpenOrders:
-    """Open orders by instrument and id, as of ``sequence`` of the shard."""
+    """Open orders by instrument and id, as of ``sequence`` of the shard.
+
+    ``changed`` collects the instruments whose orders were loaded or have changed; whoever cares empties it.
+    """
 
     def __init__(self, shard_id: int) -> None:
         self.shard_id = shard_id
         self.sequence = 0
         self.by_instrument: dict[int, dict[int, Order]] = {}
+        self.changed: set[int] = set()
 
     def load_rows(self, sequence: int) -> None:
         """Start over from every open order's row; the tables stand at ``sequence``."""
@@ -61,6 +72,7 @@ class OpenOrders:
     def _apply(self, rows: Iterable[tuple[Any, ...]]) -> None:
         for row in rows:
             orders = self.by_instrument.setdefault(row[0], {})
+            self.changed.add(row[0])
             if row[_STATUS] > LAST_OPEN_STATUS:
                 orders.pop(row[1], None)
             else:
@@ -70,31 +82,34 @@ class OpenOrders:
         """The open orders of an instrument, first come first."""
         return sorted(self.by_instrument.get(instrument_id, {}).values(), key=lambda order: order.priority)
 
-    def totals(self) -> dict[tuple[int, int], tuple[int, int]]:
-        """(instrument, side) -> (number of open orders, units remaining)."""
-        totals: dict[tuple[int, int], tuple[int, int]] = {}
+    def totals(self) -> Totals:
+        totals: Totals = {}
         for instrument_id, orders in self.by_instrument.items():
             for order in orders.values():
-                count, units = totals.get((instrument_id, order.side), (0, 0))
-                totals[instrument_id, order.side] = (count + 1, units + order.remaining)
+                count, units, hidden = totals.get((instrument_id, order.side), (0, 0, 0))
+                totals[instrument_id, order.side] = (count + 1, units + order.remaining, hidden + order.hidden)
         return totals
 
 
 def order_of_row(row: tuple[Any, ...]) -> Order:
     """The core's order of a row with ``ORDER_COLUMNS``."""
-    notional = int(row[8])
-    return build_order(row[0], *row[1:8], notional, *row[9:_CLIENT_ORDER_ID], row[_CLIENT_ORDER_ID] or "")
+    return build_order(*row[:_NOTIONAL], int(row[_NOTIONAL]), *row[_NOTIONAL + 1 :])
 
 
-def totals_in_rows(shard_id: int) -> dict[tuple[int, int], tuple[int, int]]:
+def totals_in_rows(shard_id: int) -> Totals:
     """What ``OpenOrders.totals`` must be, from one aggregate query. Sums in two halves: they may pass 64 bits."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT instrument_id, side, COUNT(*), SUM(remaining / 67108864), SUM(remaining %% 67108864) "
+            "SELECT instrument_id, side, COUNT(*), SUM(remaining / 67108864), SUM(remaining %% 67108864), "
+            "SUM(hidden / 67108864), SUM(hidden %% 67108864) "
             f"FROM orders_order WHERE status <= {LAST_OPEN_STATUS} AND shard_id = %s GROUP BY instrument_id, side",
             [shard_id],
         )
         return {
-            (instrument_id, side): (count, int(high) * 67108864 + int(low))
-            for instrument_id, side, count, high, low in cursor.fetchall()
+            (instrument_id, side): (count, _whole(high, low), _whole(hidden_high, hidden_low))
+            for instrument_id, side, count, high, low, hidden_high, hidden_low in cursor.fetchall()
         }
+
+
+def _whole(high: Any, low: Any) -> int:
+    return int(high) * 67108864 + int(low)

@@ -1,24 +1,41 @@
 """Recorded order flow through the engine: durably through gateway and bus, or through the bare core.
 
-The file's ids are turned into order ids in the order of the lines; an id may be used again after its order is gone, later
-lines then mean the newest. What a line means for an order that has ended is the engine's to say: nothing.
+What a line says becomes a command in ``orders.translating``. In files with terms (``orders.flow_terms``) orders may trade long
+after their own line, when they are triggered or in an auction: the trades of a durable replay are then read from the log.
 """
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from time import perf_counter
 
-from matching.commands import OPEN, REDUCTION, Amend, Cancel, Command, DefineInstrument
+from matching.commands import AdvanceTime, Command, DefineInstrument, SetPhase
 from matching.engine import Engine
-from matching.events import FILL_TAKER, KIND, ORDER, OTHER, PRICE, QUANTITY, Event
+from matching.events import (
+    ACCEPTED,
+    AMENDED,
+    CANCELED,
+    FILL_TAKER,
+    KIND,
+    ORDER,
+    OTHER,
+    PHASE_CHANGED,
+    PRICE,
+    QUANTITY,
+    REJECTED,
+    REPLACED,
+    Event,
+)
 from matching.levels import LevelReplica, LevelRow
-from matching.order import Order
-from matching.values import BUY, LIMIT, REJECTED, SELL, STP_NONE
-from orders.bus.envelope import FAILED, UNAVAILABLE, Outcome
+from matching.values import BUY, R_TOO_LATE_TO_CANCEL, SELL
+from matching.values import REJECTED as ORDER_REJECTED
+from orders.bus.envelope import DONE, FAILED, UNAVAILABLE, Outcome
 from orders.feed.publisher import CommitMessage
 from orders.flow import FlowLine
+from orders.models import Event as EventRow
+from orders.models.trading import SEQUENCE_MASK
+from orders.translating import DurableTranslator, Translator
 
 # Lines submitted together, and such groups under way at once: enough that the engine never waits for us.
 GROUP_LINES = 256
@@ -51,36 +68,6 @@ class Interrupted(RuntimeError):
     """The engine could not carry out a group; the message says what it answered."""
 
 
-class Translator:
-    """Turns lines into commands and order ids back into the file's."""
-
-    def __init__(self, account_id: int, instrument_id: int, new_id: Callable[[], int]) -> None:
-        self._account_id = account_id
-        self._instrument_id = instrument_id
-        self._new_id = new_id
-        self._order_ids: dict[int, int] = {}
-        self.file_ids: dict[int, int] = {}
-
-    def command(self, line: FlowLine) -> Command | None:
-        """The command of a line; None where it names an id the file has not used."""
-        _, op, file_id, side, price, quantity, time_in_force = line
-        if op == "N":
-            order_id = self._new_id()
-            self._order_ids[file_id] = order_id
-            self.file_ids[order_id] = file_id
-            return Order(
-                order_id, self._account_id, self._instrument_id, side, price, quantity, LIMIT, time_in_force, STP_NONE
-            )
-        order_id = self._order_ids.get(file_id, 0)
-        if not order_id:
-            return None
-        if op == "C":
-            return Cancel(order_id, self._account_id)
-        if op == "R":
-            return Amend(order_id, self._account_id, 0, quantity, REDUCTION)
-        return Amend(order_id, self._account_id, price, quantity, OPEN)
-
-
 def replay_in_memory(lines: list[FlowLine], *, books: bool, progress: Callable[[int], None]) -> Replayed:
     """Through ``Engine.apply`` alone: nothing is stored."""
     done = Replayed()
@@ -92,8 +79,11 @@ def replay_in_memory(lines: list[FlowLine], *, books: bool, progress: Callable[[
     started = perf_counter()
     for number, line in enumerate(lines, 1):
         command = translator.command(line)
+        terms = line.terms
+        if command is None and terms is not None:
+            command = AdvanceTime()
         if command is not None:
-            events = engine.apply(sequence, sequence, command)
+            events = engine.apply(sequence, sequence if terms is None else terms.at, command)
             sequence = engine.next_sequence
             if len(events) > 1:  # only what trades has more than one
                 done.trades.extend(_taker_trades(line.seq, events, translator.file_ids))
@@ -116,7 +106,10 @@ def _taker_trades(seq: int, events: list[Event], file_ids: dict[int, int]) -> It
 
 
 class DurableReplay:
-    """Through gateway, bus, engine and database, in groups. Give ``listener`` to the engine for pictures of the book."""
+    """Through gateway, bus, engine and database, in groups. Give ``listener`` to the engine for pictures of the book.
+
+    ``after`` is the id of the last event before the replay.
+    """
 
     def __init__(
         self,
@@ -126,12 +119,15 @@ class DurableReplay:
         new_id: Callable[[], int],
         submit: Callable[[list[Command]], "Future[list[Outcome]]"],
         books: bool,
+        after: int,
     ) -> None:
-        self._translator = Translator(account_id, instrument_id, new_id)
+        self._translator = DurableTranslator(account_id, instrument_id, new_id)
         self._instrument_id = instrument_id
         self._submit = submit
         self._books = books
+        self._after = after
         self._replica = LevelReplica()
+        self._causes = Causes()
         self.done = Replayed()
 
     def listener(self, message: CommitMessage) -> None:
@@ -143,17 +139,11 @@ class DurableReplay:
 
     def run(self, lines: list[FlowLine], progress: Callable[[int], None]) -> Replayed:
         """Carry out all lines. Raises ``Interrupted``; what was committed until then stays."""
-        under_way: deque[tuple[list[FlowLine], Future[list[Outcome]]]] = deque()
+        under_way: deque[tuple[list[Told], Future[list[Outcome]]]] = deque()
         for group, is_checkpoint in _groups(lines, self._books):
-            told: list[FlowLine] = []
-            commands: list[Command] = []
-            for line in group:
-                command = self._translator.command(line)
-                if command is not None:
-                    told.append(line)
-                    commands.append(command)
-            if commands:
-                under_way.append((told, self._submit(commands)))
+            told = [one for line in group for one in self._told(line)]
+            if told:
+                under_way.append((told, self._submit([command for _, _, command in told])))
             self.done.lines += len(group)
             while len(under_way) > (0 if is_checkpoint else GROUPS_UNDER_WAY):
                 self._collect(*under_way.popleft())
@@ -163,21 +153,97 @@ class DurableReplay:
             progress(self.done.lines)
         while under_way:
             self._collect(*under_way.popleft())
+        if lines and lines[0].terms is not None:
+            ids, sides = self._translator.file_ids, self._translator.sides
+            for seq, taker, maker, price, quantity in self._causes.trades(self._after, self._instrument_id):
+                side = "S" if sides[taker] else "B"
+                self.done.trades.append((seq, ids[taker], ids[maker], side, price, quantity))
         return self.done
 
-    def _collect(self, lines: list[FlowLine], future: "Future[list[Outcome]]") -> None:
+    def _told(self, line: FlowLine) -> Iterator["Told"]:
+        """The commands of a line: its own, behind those of the orders that are past their time when it comes."""
+        for cancel in self._translator.expired(line):
+            yield line, True, cancel
+        command = self._translator.command(line)
+        if command is not None:
+            yield line, False, command
+
+    def _collect(self, told: list["Told"], future: "Future[list[Outcome]]") -> None:
         ids = self._translator.file_ids
-        for line, outcome in zip(lines, future.result(), strict=True):
+        for (line, is_expiry, command), outcome in zip(told, future.result(), strict=True):
             if outcome.kind in (FAILED, UNAVAILABLE):
                 raise Interrupted(f"the engine answered {outcome.kind!r} to the line with seq {line.seq}")
+            if is_expiry and outcome.reason == R_TOO_LATE_TO_CANCEL:
+                raise Interrupted(f"an order expires in a phase without cancels, before seq {line.seq}: use --memory")
             record = outcome.order
-            if record is None or record.status == REJECTED:
+            if line.terms is not None:
+                self._causes.add(line.seq, command, outcome)
+                self.done.refused += (
+                    line.op == "N" and not is_expiry and (record is None or record.status == ORDER_REJECTED)
+                )
+                continue
+            if record is None or record.status == ORDER_REJECTED:
                 # A cancel, reduction or replacement of an order that is gone means nothing; a new order is another matter.
                 self.done.refused += line.op == "N"
                 continue
             for (_, price, quantity), maker_id in zip(outcome.fills, outcome.makers, strict=True):
                 side = "S" if record.side else "B"
                 self.done.trades.append((line.seq, ids[record.id], ids[maker_id], side, price, quantity))
+
+
+# A line, whether the command is that of an expiry ahead of it, and the command.
+Told = tuple[FlowLine, bool, Command]
+
+
+class Causes:
+    """Which line each trade of the log came from: that of the last command which began before it.
+
+    A command begins with an event of its own doing (those have a time of receipt). Which line that is, is told by the order
+    it is about: the next of the lines on it that had an effect.
+    """
+
+    BEGINNINGS = (ACCEPTED, REJECTED, AMENDED, REPLACED, CANCELED)
+
+    def __init__(self) -> None:
+        # By order id: lines, and the number of the order's last event in the line's command.
+        self._lines: defaultdict[int, deque[tuple[int, int]]] = defaultdict(deque)
+        # Lines that set a phase, and which.
+        self._phases: deque[tuple[int, int]] = deque()
+
+    def add(self, seq: int, command: Command, outcome: Outcome) -> None:
+        """Take in how the command of a line came out."""
+        if outcome.kind != DONE:
+            return
+        if isinstance(command, SetPhase):
+            self._phases.append((seq, command.phase))
+        elif outcome.order is not None:
+            for record in (outcome.order, *outcome.legs):
+                self._lines[record.id].append((seq, record.sequence))
+
+    def trades(self, after: int, instrument_id: int) -> Iterator[tuple[int, int, int, int, int]]:
+        """All trades after an event: line, taker's and maker's order, price, quantity."""
+        columns = ("id", "kind", "order_id", "price", "quantity", "other", "received_at")
+        events = EventRow.objects.filter(id__gt=after, instrument_id=instrument_id).order_by("id").values_list(*columns)
+        seq = 0
+        for number, kind, order_id, price, quantity, other, received_at in events.iterator():
+            if kind == FILL_TAKER:
+                yield seq, order_id, other, price, quantity
+            elif received_at is None:
+                continue
+            elif kind == PHASE_CHANGED:
+                seq = self._next(self._phases, lambda phase, wanted=quantity: phase == wanted) or seq
+            elif kind in self.BEGINNINGS:
+                lines = self._lines.get(order_id)
+                # A line whose last event was before this one had none at all: nothing was to be changed.
+                seq = self._next(lines, lambda last, wanted=number & SEQUENCE_MASK: last >= wanted) or seq
+
+    @staticmethod
+    def _next(lines: deque[tuple[int, int]] | None, is_it: Callable[[int], bool]) -> int | None:
+        while lines:
+            seq, mark = lines.popleft()
+            if is_it(mark):
+                return seq
+        return None
 
 
 def _groups(lines: list[FlowLine], books: bool) -> Iterator[tuple[list[FlowLine], bool]]:

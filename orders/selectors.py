@@ -4,9 +4,11 @@ Functions take keyword arguments, answer rows or plain values, and raise ``Probl
 are keyset-paged: they answer one more row than asked for only to know whether there is a next page.
 """
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from threading import Lock
 from typing import Any
 
@@ -14,8 +16,9 @@ from django.db import connection
 from django.db.models import Max
 
 from matching.events import FILL_MAKER, FILL_TAKER
-from matching.values import LAST_OPEN_STATUS, SIDE_NAMES, STATUS_NAMES
-from orders.models import BookSnapshot, ClientOrderId, Event, Instrument, Order, Shard, Trade
+from matching.stops import best_of
+from matching.values import LAST_OPEN_STATUS, SIDE_NAMES, STATUS_NAMES, STOP_LOSS, TRAILING_STOP, UNTRIGGERED
+from orders.models import Account, BookSnapshot, ClientOrderId, Event, Instrument, Lease, Order, Shard, Trade
 from orders.models.trading import event_id
 from orders.schemas.orders import OrderFilter
 from orders.schemas.problems import ProblemError
@@ -118,6 +121,30 @@ def shard_list() -> list[Shard]:
     return list(Shard.objects.order_by("id"))
 
 
+# Accounts
+
+
+def account_get(*, account_id: int) -> Account:
+    return Account.objects.get(id=account_id)
+
+
+def account_by_name(name: str) -> Account:
+    """Raises ``unknown_account``."""
+    row = Account.objects.filter(name=name).first()
+    if row is None:
+        raise ProblemError("unknown_account", f"There is no account {name!r}.")
+    return row
+
+
+def account_open_orders(*, account_id: int) -> int:
+    return Order.objects.filter(account_id=account_id, status__lte=LAST_OPEN_STATUS).count()
+
+
+def account_lease(*, account_id: int) -> datetime | None:
+    """When the account's open orders are canceled unless it renews; the earliest of its shards, None where none is armed."""
+    return Lease.objects.filter(account_id=account_id).order_by("due_at").values_list("due_at", flat=True).first()
+
+
 # Orders
 
 
@@ -140,15 +167,61 @@ def order_by_id(order_id: int) -> Order:
 
 def order_by_client_id(*, account_id: int, client_order_id: str) -> Order:
     """Raises ``order_not_found``."""
-    claim = ClientOrderId.objects.filter(account_id=account_id, client_order_id=client_order_id).first()
+    claim = claim_get(account_id=account_id, client_order_id=client_order_id)
     row = None if claim is None else Order.objects.filter(id=claim.order_id).first()
     if row is None:
         raise ProblemError("order_not_found")
     return row
 
 
+def claim_get(*, account_id: int, client_order_id: str) -> ClientOrderId | None:
+    """Which order a client's own id belongs to, and with which request; None while it is free."""
+    return ClientOrderId.objects.filter(account_id=account_id, client_order_id=client_order_id).first()
+
+
+def order_legs(*, order_id: int) -> list[Order]:
+    """The other orders of the group that an order is the first of; none where it is not."""
+    return list(Order.objects.filter(group_id=order_id).exclude(id=order_id).order_by("id"))
+
+
+def trail_bests(rows: Iterable[Order]) -> dict[int, int]:
+    """The best last price, so far, of each trailing stop among ``rows`` that waits, by order id (0: no trade yet).
+
+    A bracket's child that is held waits for its entry, not yet for the market: it is left out.
+    """
+    waiting = [row for row in rows if row.type == TRAILING_STOP and row.status == UNTRIGGERED]
+    if not waiting:
+        return {}
+    entries = [row.group_id for row in waiting if row.role == STOP_LOSS]
+    alive = Order.objects.filter(id__in=entries, status__lte=LAST_OPEN_STATUS).values_list("id", flat=True)
+    held = set(alive) if entries else set()
+    trails = Instrument.objects.filter(id__in={row.instrument_id for row in waiting}).values_list("id", "trails")
+    marks = {instrument_id: json.loads(text) for instrument_id, text in trails}
+    return {
+        row.id: best_of(marks[row.instrument_id][SIDE_NAMES[row.side]], row.priority)
+        for row in waiting
+        if not (row.role == STOP_LOSS and row.group_id in held)
+    }
+
+
+def trail_best(row: Order) -> int:
+    """The same of one order; 0 where it is no trailing stop that waits."""
+    return trail_bests([row]).get(row.id, 0)
+
+
 def open_order_count(*, instrument_id: int) -> int:
     return Order.objects.filter(instrument_id=instrument_id, status__lte=LAST_OPEN_STATUS).count()
+
+
+def waiting_order_count(*, instrument_id: int) -> int:
+    """Stops that wait for the last price, and children of brackets that wait for their entry."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT COUNT(*) FROM orders_order WHERE status <= {LAST_OPEN_STATUS} AND status = {UNTRIGGERED} "
+            "AND instrument_id = %s",
+            [instrument_id],
+        )
+        return int(cursor.fetchone()[0])
 
 
 def open_order_counts() -> dict[int, int]:
@@ -174,6 +247,8 @@ def order_list(*, account_id: int, filters: OrderFilter) -> tuple[list[Order], s
     if filters.client_order_id is not None:
         claims = ClientOrderId.objects.filter(account_id=account_id, client_order_id=filters.client_order_id)
         rows = rows.filter(id__in=claims.values("order_id"))
+    if filters.group_id is not None:
+        rows = rows.filter(group_id=_as_id(filters.group_id))
     if filters.cursor is not None:
         rows = rows.filter(id__lt=_as_id(filters.cursor))
     page = list(rows.order_by("-id")[: filters.limit + 1])
@@ -260,51 +335,7 @@ def account_order_events(
     return 0 if start is None else start - first, since
 
 
-# Levels, snapshots
-
-
-@dataclass(frozen=True, slots=True)
-class InstrumentLevels:
-    """The levels of one book as the rows say: ``levels`` are (side, price, quantity, orders) in units."""
-
-    info: InstrumentInfo
-    sequence: int
-    last_trade_sequence: int
-    levels: list[tuple[int, int, int, int]]
-
-
-def level_list(*, shard_id: int, instrument_id: int | None = None) -> tuple[int, int, list[InstrumentLevels]]:
-    """Epoch, last sequence and all levels of a shard (or of one of its instruments), in one consistent read.
-
-    Quantities are summed in two halves: a sum of 53-bit numbers may pass 64 bits.
-    """
-    with consistent_read():
-        shard = Shard.objects.get(id=shard_id)
-        instruments = list(Instrument.objects.filter(shard_id=shard_id))
-        if instrument_id is not None:
-            instruments = [row for row in instruments if row.id == instrument_id]
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT instrument_id, side, price, SUM(remaining / 67108864), SUM(remaining %% 67108864), COUNT(*) "
-                f"FROM orders_order WHERE status <= {LAST_OPEN_STATUS} AND shard_id = %s "
-                f"{'' if instrument_id is None else 'AND instrument_id = %s '}"
-                "GROUP BY instrument_id, side, price",
-                [shard_id] if instrument_id is None else [shard_id, instrument_id],
-            )
-            rows = cursor.fetchall()
-    levels: dict[int, list[tuple[int, int, int, int]]] = {row.id: [] for row in instruments}
-    for instrument_id, side, price, high, low, count in rows:
-        levels[instrument_id].append((side, price, int(high) * 67108864 + int(low), count))
-    found = [
-        InstrumentLevels(
-            InstrumentInfo(row.id, row.symbol, row.shard_id, row.price_decimals, row.quantity_decimals),
-            row.book_sequence,
-            row.last_trade_sequence,
-            levels[row.id],
-        )
-        for row in instruments
-    ]
-    return shard.epoch, shard.last_sequence, found
+# Snapshots
 
 
 def snapshot_list(*, symbol: str | None, cursor: str | None, limit: int) -> tuple[list[BookSnapshot], str | None]:

@@ -2,7 +2,8 @@
 
 A save never touches the live engine: it follows the tables in consistent reads and keeps its own copy of the open orders,
 so it works beside a running engine, in another process, and when there is none. What is saved is what recovery would
-load; a saved book that does not match its checksum is skipped and reported.
+load; a saved book that does not match its checksum is skipped and reported. It holds all open orders of the instrument, also
+those that wait outside the book; its levels and best prices are of those that rest in it.
 """
 
 import logging
@@ -15,6 +16,7 @@ from django.db import transaction
 
 from matching.codec import SCHEMA_VERSION, decode_order, encode_order
 from matching.order import Order
+from matching.values import UNTRIGGERED
 from orders import selectors
 from orders.models import BookSnapshot, Shard
 from orders.open_orders import OpenOrders
@@ -49,7 +51,8 @@ class BookSaver:
         self.shard_id = shard_id
         self.keep = keep
         self._orders: OpenOrders | None = None
-        self._saved_at: dict[int, int] = {}
+        # Instruments whose newest saved book is what this saver last saw of them.
+        self._saved: set[int] = set()
 
     def save(self) -> SaveReport | None:
         """One save. Returns None where nothing happened since the last."""
@@ -57,23 +60,25 @@ class BookSaver:
             shard = Shard.objects.filter(id=self.shard_id).first()
             if shard is None or (self._orders is not None and shard.last_sequence == self._orders.sequence):
                 return None
-            instruments = list(shard.instrument_set.order_by("id").values_list("id", "book_sequence"))
+            instruments = list(shard.instrument_set.order_by("id").values_list("id", flat=True))
             if self._orders is None:
                 self._orders = OpenOrders(self.shard_id)
                 self._orders.load_rows(shard.last_sequence)
             else:
                 self._orders.advance(shard.last_sequence)
         saved = unchanged = orders = 0
-        for instrument_id, book_sequence in instruments:
+        self._saved -= self._orders.changed
+        self._orders.changed.clear()
+        for instrument_id in instruments:
             open_orders = self._orders.in_priority(instrument_id)
             orders += len(open_orders)
-            if self._saved_at.get(instrument_id) == book_sequence:
+            if instrument_id in self._saved:
                 self._confirm(instrument_id, shard.last_sequence)
                 unchanged += 1
             else:
                 self._write(shard, instrument_id, open_orders)
                 saved += 1
-            self._saved_at[instrument_id] = book_sequence
+                self._saved.add(instrument_id)
         return SaveReport(self.shard_id, shard.last_sequence, saved, unchanged, orders)
 
     def _confirm(self, instrument_id: int, sequence: int) -> None:
@@ -82,8 +87,9 @@ class BookSaver:
 
     def _write(self, shard: Shard, instrument_id: int, orders: list[Order]) -> None:
         data, checksum = encode(orders)
-        bids = {order.price for order in orders if not order.side}
-        asks = {order.price for order in orders if order.side}
+        resting = [order for order in orders if order.status != UNTRIGGERED]
+        bids = {order.price for order in resting if not order.side}
+        asks = {order.price for order in resting if order.side}
         with transaction.atomic():
             BookSnapshot.objects.create(
                 shard_id=shard.id,

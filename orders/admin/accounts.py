@@ -48,12 +48,20 @@ class AccountAdmin(admin.ModelAdmin):
     show_facets = admin.ShowFacets.NEVER
     paginator = BoundedPaginator
     sortable_by = ()
-    list_display = ("name", "state_name", "member_names", "max_open_orders", "max_order_quantity", "max_position")
+    list_display = (
+        "name",
+        "state_name",
+        "member_names",
+        "max_open_orders",
+        "max_order_quantity",
+        "max_position",
+        "max_rate",
+    )
     list_filter = (AccountStateFilter,)
     list_max_show_all = 0
     search_fields = ("name",)
     autocomplete_fields = ("members",)
-    readonly_fields = ("name", "state_name", "see_also", "in_decimals", "created", "deletable")
+    readonly_fields = ("name", "state_name", "lease", "see_also", "in_decimals", "created", "deletable")
 
     class Media:
         css = {"all": ("oms/admin.css",)}
@@ -80,7 +88,7 @@ class AccountAdmin(admin.ModelAdmin):
         state = "state" if may_change else "state_name"
         return [
             (None, {"fields": ("name", "members", "created", "see_also")}),
-            ("State", {"fields": (state, "max_open_orders")}),
+            ("State", {"fields": (state, "max_open_orders", "max_rate", "funded", "lease")}),
             (
                 "Limits in units",
                 {"fields": ("max_order_quantity", "max_position", "in_decimals"), "description": _UNITS},
@@ -138,6 +146,11 @@ class AccountAdmin(admin.ModelAdmin):
     @display.column("created (UTC)")
     def created(self, row: Account) -> str | None:
         return display.moment(row.created_at)
+
+    @display.column("cancel-after (UTC)", empty="no lease: nothing is canceled by itself")
+    def lease(self, row: Account) -> str | None:
+        due = selectors.account_lease(account_id=row.pk)
+        return None if due is None else f"all open orders at {display.moment(due)}, unless renewed"
 
     @display.column("see also")
     def see_also(self, row: Account) -> Any:

@@ -13,6 +13,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from orders import selectors
+from orders.fields import micros_to_datetime
 from orders.models import Account, Instrument
 from orders.schemas.decimals import from_units
 from orders.selectors import InstrumentInfo
@@ -67,6 +68,11 @@ def value(row: Any, units: int | None) -> str | None:
 def moment(at: datetime | None) -> str | None:
     """UTC with microseconds: orders a millisecond apart must not look simultaneous."""
     return None if at is None else at.strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+def micros(at: int) -> str | None:
+    """A moment in microseconds, to the second; nothing for 0."""
+    return f"{micros_to_datetime(at):%Y-%m-%d %H:%M:%S}" if at else None
 
 
 def plain_choice(field: Any) -> Any:

@@ -7,22 +7,30 @@ from django.contrib import admin
 from django.db.models import Q
 
 from matching.events import (
-    ACCOUNT_DEFINED,
+    ACCEPTED,
+    ACCOUNT_KINDS,
     AMENDED,
+    CANCEL_AFTER_FIRED,
+    CANCEL_AFTER_SET,
     FILL_MAKER,
     FILL_TAKER,
-    INSTRUMENT_DEFINED,
+    INSTRUMENT_KINDS,
     KIND_NAMES,
     PHASE_CHANGED,
     REPLACED,
+    SCHEDULE_SET,
+    TRIGGERED,
+    UNCROSSED,
 )
-from matching.values import PHASE_NAMES, REASON_NAMES
+from matching.values import PHASE_NAMES, REASON_NAMES, STATUS_NAMES
 from orders.admin import display
 from orders.admin.filters import AccountFilter, SymbolFilter, WordFilter
 from orders.admin.lists import Found, HistoryAdmin, Term
 from orders.models import Event, Order, Trade
 
-_CONFIGURATION = (INSTRUMENT_DEFINED, PHASE_CHANGED, ACCOUNT_DEFINED)
+# Events of no order: what their numbers mean is said in words, but for the price and quantity of an uncross.
+_NO_ORDER = frozenset((*ACCOUNT_KINDS, *INSTRUMENT_KINDS))
+_NO_NUMBERS = _NO_ORDER - {UNCROSSED}
 
 
 class KindFilter(WordFilter):
@@ -36,21 +44,38 @@ def number(event: Event) -> str:
 
 
 def step_price(event: Event) -> str | None:
-    """The price of a step; none where the order has none, or the event is of the configuration."""
-    return display.price(event, event.price) if event.price and event.kind not in _CONFIGURATION else None
+    """The price of a step; none where the order has none, or the event is not about one."""
+    return display.price(event, event.price) if event.price and event.kind not in _NO_NUMBERS else None
 
 
 def step_quantity(event: Event) -> str | None:
-    return None if event.kind in _CONFIGURATION else display.quantity(event, event.quantity)
+    return None if event.kind in _NO_NUMBERS else display.quantity(event, event.quantity)
+
+
+def status_name(event: Event) -> str | None:
+    """The order's status after the event."""
+    return None if event.status is None else STATUS_NAMES[event.status]
 
 
 def words(event: Event) -> str | None:
-    """What the numbers of an event do not say: the reason, the new phase, the price before."""
+    """What the numbers of an event do not say: the reason, the new phase, the price before or behind it."""
+    reason = REASON_NAMES[event.reason] or None
     if event.kind == PHASE_CHANGED:
-        return f"now {PHASE_NAMES[event.quantity]}"
+        return f"now {PHASE_NAMES[event.quantity]}{f' ({reason})' if reason else ''}"
+    if event.kind == SCHEDULE_SET:
+        return f"{event.quantity} phase changes to come"
+    if event.kind in (CANCEL_AFTER_SET, CANCEL_AFTER_FIRED):
+        when = display.micros(event.quantity)
+        if event.kind == CANCEL_AFTER_SET:
+            return f"cancels at {when}" if when else "disarmed"
+        return f"tries again at {when}" if when else "all canceled"
     if event.kind in (AMENDED, REPLACED) and event.other != event.price:
         return f"was at {display.price(event, event.other)}"
-    return REASON_NAMES[event.reason] or None
+    if event.kind == TRIGGERED:
+        return f"by the last price {display.price(event, event.other)}"
+    if event.kind == ACCEPTED and event.other:
+        return f"stop at {display.price(event, event.other)}"
+    return reason
 
 
 def actor_name(event: Event) -> str | None:
@@ -67,7 +92,7 @@ def trade_pk(event: Event) -> int | None:
 
 def event_table(events: Sequence[Event]) -> Any:
     """An order's events on its page."""
-    heads = ("Event", "Time (UTC)", "What", "Price", "Quantity", "Filled", "Remaining", "Why", "Who")
+    heads = ("Event", "Time (UTC)", "What", "Price", "Quantity", "Filled", "Remaining", "Status", "Why", "Who")
     rows = [
         (
             display.change_link(Event, event.id, number(event)),
@@ -77,6 +102,7 @@ def event_table(events: Sequence[Event]) -> Any:
             step_quantity(event),
             display.quantity(event, event.filled),
             display.quantity(event, event.remaining),
+            status_name(event),
             words(event),
             actor_name(event),
         )
@@ -95,9 +121,10 @@ class EventAdmin(HistoryAdmin):
         "symbol",
         "account_name",
         "order_link",
-        "price",
-        "quantity",
+        "step_price",
+        "step_quantity",
         "left",
+        "status_name",
         "words",
         "who",
     )
@@ -105,7 +132,7 @@ class EventAdmin(HistoryAdmin):
     search_help_text = "Event (shard/sequence), order id, client order id, account name or symbol, exactly."
     fieldsets = (
         (None, {"fields": ("number", "kind_name", "time", "symbol", "account_name", "order_link", "trade")}),
-        ("The step", {"fields": ("price", "quantity", "done", "left", "words")}),
+        ("The step", {"fields": ("step_price", "step_quantity", "done", "left", "status_name", "words")}),
         ("The command", {"fields": ("who", "received", "details")}),
     )
 
@@ -147,20 +174,24 @@ class EventAdmin(HistoryAdmin):
         return None if pk is None else display.change_link(Trade, pk, Trade(id=pk))
 
     @display.column("price")
-    def price(self, row: Event) -> str | None:
+    def step_price(self, row: Event) -> str | None:
         return step_price(row)
 
     @display.column("quantity")
-    def quantity(self, row: Event) -> str | None:
+    def step_quantity(self, row: Event) -> str | None:
         return step_quantity(row)
 
     @display.column("order filled")
     def done(self, row: Event) -> str | None:
-        return None if row.kind in _CONFIGURATION else display.quantity(row, row.filled)
+        return None if row.kind in _NO_ORDER else display.quantity(row, row.filled)
 
     @display.column("order remaining")
     def left(self, row: Event) -> str | None:
-        return None if row.kind in _CONFIGURATION else display.quantity(row, row.remaining)
+        return None if row.kind in _NO_ORDER else display.quantity(row, row.remaining)
+
+    @display.column("order's status")
+    def status_name(self, row: Event) -> str | None:
+        return status_name(row)
 
     @display.column("why")
     def words(self, row: Event) -> str | None:

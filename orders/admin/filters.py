@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.db.models.expressions import RawSQL
 from django.http import HttpRequest
 
-from matching.values import LAST_OPEN_STATUS, SIDE_NAMES, STATUS_NAMES, TYPE_NAMES
+from matching.values import LAST_OPEN_STATUS, ROLE_NAMES, SIDE_NAMES, STATUS_NAMES, TIME_IN_FORCE_NAMES, TYPE_NAMES
 from orders import selectors
 from orders.admin.lists import ACCOUNTS_OFFERED
 from orders.models import Account
@@ -38,6 +38,36 @@ class SideFilter(WordFilter):
 class TypeFilter(WordFilter):
     title = parameter_name = column = "type"
     words = TYPE_NAMES
+
+
+class TimeInForceFilter(WordFilter):
+    title = "time in force"
+    parameter_name = column = "time_in_force"
+    words = TIME_IN_FORCE_NAMES
+
+
+class RoleFilter(WordFilter):
+    """Linked orders, by the part they have in their group."""
+
+    title = "part of a group"
+    parameter_name = column = "role"
+    words = ROLE_NAMES
+
+
+class IcebergFilter(admin.SimpleListFilter):
+    """``?iceberg=yes``"""
+
+    title = parameter_name = "iceberg"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "yes"), ("no", "no")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet | None:
+        if self.value() is None:
+            return None
+        if self.value() not in ("yes", "no"):
+            return queryset.none()
+        return queryset.filter(display_quantity__isnull=self.value() == "no")
 
 
 class StatusFilter(WordFilter):

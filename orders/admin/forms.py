@@ -12,11 +12,11 @@ from django.contrib.admin.widgets import AdminSplitDateTime, AdminTextInputWidge
 from django.utils import timezone
 from pydantic import BaseModel, ValidationError
 
-from matching.values import ACCOUNT_STATE_NAMES, MAX_UNITS
+from matching.values import ACCOUNT_STATE_NAMES, MAX_UNITS, SECOND_US
 from orders import gateway
 from orders.actors import OPERATE, SCOPES, Actor
 from orders.admin.operating import problem_text
-from orders.models import Account, ApiKey, Instrument
+from orders.models import Account, ApiKey, Calendar, Instrument
 from orders.schemas.configuration import AccountLimits, InstrumentDefinition, KeyRequest
 from orders.schemas.decimals import from_units
 from orders.schemas.problems import ProblemError, from_validation
@@ -73,16 +73,20 @@ def text_field(label: str, help_text: str = "", *, required: bool = True) -> for
     )
 
 
+# What an instrument is for good.
+FIXED = ("symbol", "base", "quote", "price_decimals", "quantity_decimals")
+
+
 class InstrumentForm(CheckedForm):
-    """An instrument in decimals. On the change page symbol and decimals are not fields but facts."""
+    """An instrument in decimals. On the change page symbol, currencies and decimals are not fields but facts."""
 
     schema = InstrumentDefinition
 
     symbol = text_field(
         "Symbol", "Capital letters, digits, dot, dash, underscore, for example ACME-USD. Fixed for good."
     )
-    base = text_field("Base", "What is bought and sold.")
-    quote = text_field("Quote", "What it is priced in.")
+    base = text_field("Base", "What is bought and sold. Fixed for good.")
+    quote = text_field("Quote", "What it is priced in. Fixed for good.")
     price_decimals = forms.IntegerField(
         label="Price decimals",
         help_text="Decimals of every price, 0 to 12. Fixed for good: tick and collar can change.",
@@ -101,6 +105,11 @@ class InstrumentForm(CheckedForm):
         "Empty: no collar.",
         required=False,
     )
+    circuit_breaker_seconds = forms.IntegerField(
+        label="Circuit breaker, seconds",
+        required=False,
+        help_text="How long the auction lasts that begins when a market order meets the collar. Empty: none.",
+    )
     reference_price = text_field(
         "Reference price", "What the collar is measured from until the first trade. Empty: none.", required=False
     )
@@ -111,7 +120,13 @@ class InstrumentForm(CheckedForm):
             ("halted", "halted: only cancels are taken"),
             ("closed", "closed: only cancels are taken"),
         ],
-        help_text="Later: halt, resume and close.",
+        help_text="Later: by hand, or by a calendar.",
+    )
+    calendar = forms.ModelChoiceField(
+        Calendar.objects.all(),
+        required=False,
+        empty_label="none: phases are set by hand",
+        help_text="Its sessions hold at once.",
     )
 
     class Meta:
@@ -130,18 +145,14 @@ class InstrumentForm(CheckedForm):
         said = super().spoken()
         if self.instance.pk is not None:
             row = self.instance
-            said |= {
-                "symbol": row.symbol,
-                "price_decimals": row.price_decimals,
-                "quantity_decimals": row.quantity_decimals,
-            }
+            said |= {name: getattr(row, name) for name in FIXED}
         return said
 
     def carry_out(self, request: InstrumentDefinition) -> None:
         definition = request.to_command(self.instance.pk or 0)
         if self.instance.pk is None and instrument_exists(symbol=request.symbol):
             self.add_error("symbol", "is in use: an instrument keeps its symbol for good.")
-        if self.errors:
+        if self.errors or (self.instance.pk is not None and set(self.changed_data) <= {"calendar"}):
             return
         gateway.instrument_define(actor=self.actor, definition=definition)
         self.instance.pk = definition.instrument_id
@@ -151,8 +162,6 @@ def rules_in_decimals(row: Instrument) -> dict[str, Any]:
     """The form's texts of an instrument; what has no limit is empty."""
     quantity, price = row.quantity_decimals, row.price_decimals
     return {
-        "base": row.base,
-        "quote": row.quote,
         "price_tick": from_units(row.price_tick, price),
         "quantity_step": from_units(row.quantity_step, quantity),
         "min_quantity": from_units(row.min_quantity, quantity),
@@ -160,6 +169,8 @@ def rules_in_decimals(row: Instrument) -> dict[str, Any]:
         "max_notional": from_units(row.max_notional, price + quantity) if row.max_notional else "",
         "price_collar": from_units(row.collar_bps, 4) if row.collar_bps else "",
         "reference_price": from_units(row.reference_price, price) if row.reference_price else "",
+        "circuit_breaker_seconds": row.breaker_us // SECOND_US or None,
+        "calendar": row.calendar_id,
     }
 
 
@@ -180,6 +191,12 @@ class AccountForm(CheckedForm):
     max_position = forms.IntegerField(
         label="Position, in units", help_text="Long or short, with open orders counted as if they filled. 0: no limit."
     )
+    max_rate = forms.IntegerField(
+        label="Messages a second", help_text="New orders and amends; cancels are not counted. 0: no limit."
+    )
+    funded = forms.BooleanField(
+        label="Funded", required=False, help_text="It trades only what it can pay for, from what was paid in."
+    )
 
     class Meta:
         model = Account
@@ -193,6 +210,8 @@ class AccountForm(CheckedForm):
                 "max_open_orders": row.max_open_orders,
                 "max_order_quantity": row.max_order_quantity,
                 "max_position": row.max_position,
+                "max_rate": row.max_rate,
+                "funded": row.funded,
                 **(kwargs.get("initial") or {}),
             }
         super().__init__(*args, **kwargs)

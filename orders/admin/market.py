@@ -1,35 +1,31 @@
-"""Instruments: made, changed, halted, resumed and closed, always by a command through the gateway."""
+"""Instruments: made and changed, always by a command through the gateway; their phases are in ``phases``."""
 
+import json
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from django.contrib import admin, messages
-from django.contrib.admin.utils import unquote
-from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import path, reverse
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
 from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import csrf_protect
 
-from matching.values import MAX_UNITS, PHASE_NAMES
-from orders import gateway, selectors
+from matching.auction import is_call
+from matching.values import MAX_UNITS, PHASE_NAMES, SECOND_US, SIDE_NAMES
+from orders import selectors
 from orders.admin import display
+from orders.admin.calendars import keep_now, phase_table
 from orders.admin.filters import WordFilter
-from orders.admin.forms import InstrumentForm
-from orders.admin.operating import CONFIRMED, confirmation, operator, tell_problem
-from orders.models import BookSnapshot, Event, Instrument, Order, Position, Trade
+from orders.admin.forms import FIXED, InstrumentForm
+from orders.admin.operating import operator
+from orders.admin.phases import PhaseActions
+from orders.levels import level_list
+from orders.models import BookSnapshot, Calendar, Event, Instrument, Order, Position, Trade
+from orders.schedules import now_us
 from orders.schemas.decimals import from_units
-from orders.schemas.problems import ProblemError
 
-# What an operator does: the phase it leads to, and what that means.
-_STOPPED = "New orders and amends will be refused. Open orders stay, and can be canceled."
-PHASE_CHANGES = {
-    "halt": ("halted", _STOPPED),
-    "resume": ("continuous", "Orders will be taken and matched again. Open orders keep their places."),
-    "close": ("closed", _STOPPED),
-}
-DONE = {"halt": "halted", "resume": "resumed", "close": "closed"}
-_FIXED = ("symbol", "price_decimals", "quantity_decimals")
+_NOW = ("auction_now", "last", "open_orders", "waiting_stops", "see_also")
+# Phase changes to come that the page lists.
+MAX_COMING = 20
 
 
 class StateFilter(WordFilter):
@@ -37,21 +33,21 @@ class StateFilter(WordFilter):
     column = "phase"
     words = PHASE_NAMES
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(phase, phase) for phase, _ in PHASE_CHANGES.values()]
-
 
 @admin.register(Instrument)
-class InstrumentAdmin(admin.ModelAdmin):
+class InstrumentAdmin(PhaseActions):
     form = InstrumentForm
     view_on_site = False
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     sortable_by = ()
-    list_display = ("symbol", "state", "tick", "step", "smallest", "largest", "collar", "last", "open_orders")
+    list_select_related = ("calendar",)
+    list_display = (
+        *("symbol", "state", "until", "tick", "step", "smallest", "largest", "collar", "breaker"),
+        *("last", "open_orders", "calendar"),
+    )
     list_filter = (StateFilter,)
     search_fields = ("symbol",)
-    actions = ("halt", "resume", "close")
     change_form_template = "admin/orders/instrument/change_form.html"
 
     class Media:
@@ -69,25 +65,28 @@ class InstrumentAdmin(admin.ModelAdmin):
     # The form
 
     def get_fieldsets(self, request: HttpRequest, obj: Instrument | None = None) -> list[Any]:
-        what = ("symbol", "base", "quote", "price_decimals", "quantity_decimals")
         limits = ("price_tick", "quantity_step", "min_quantity", "max_quantity", "max_notional")
-        collar = ("price_collar", "reference_price")
+        collar = ("price_collar", "circuit_breaker_seconds", "reference_price")
         if obj is None:
             return [
-                ("What it is", {"fields": what}),
-                ("Rules", {"fields": (*limits, *collar, "phase")}),
+                ("What it is", {"fields": FIXED}),
+                ("Rules", {"fields": (*limits, *collar)}),
+                ("Sessions", {"fields": ("phase", "calendar")}),
             ]
+        calendar = "calendar"
         if not self.has_change_permission(request, obj):
             limits = ("tick", "step", "smallest", "largest", "most_worth")
-            collar = ("collar", "reference")
+            collar = ("collar", "breaker", "reference")
+            calendar = "calendar_name"
         return [
-            ("Now", {"fields": ("state", "last", "open_orders", "see_also")}),
-            ("What it is", {"fields": what}),
+            ("Now", {"fields": (("state", "until"), *_NOW)}),
+            ("What it is", {"fields": FIXED}),
             ("Rules", {"fields": (*limits, *collar)}),
+            ("Sessions", {"fields": (calendar, "coming")}),
         ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Instrument | None = None) -> tuple[str, ...]:
-        return () if obj is None else (*_FIXED, "state", "last", "open_orders", "see_also")
+        return () if obj is None else (*FIXED, "state", "until", *_NOW, "coming")
 
     def get_form(self, request: HttpRequest, obj: Instrument | None = None, change: bool = False, **kwargs: Any) -> Any:
         form = super().get_form(request, obj, change, **kwargs)
@@ -105,14 +104,56 @@ class InstrumentAdmin(admin.ModelAdmin):
         return self._changeform_view(request, object_id, form_url, extra_context)
 
     def save_model(self, request: HttpRequest, obj: Instrument, form: Any, change: bool) -> None:
-        """The engine has written the row already: see ``InstrumentForm.carry_out``."""
+        """The engine has written the row already: see ``InstrumentForm.carry_out``. The calendar is not the engine's."""
         obj.refresh_from_db()
+        chosen = form.cleaned_data["calendar"]
+        if obj.calendar != chosen:
+            # The one column: a save of the row would overwrite what the engine wrote meanwhile.
+            Instrument.objects.filter(pk=obj.pk).update(calendar=chosen)
+            obj.calendar = chosen
+            keep_now(request, obj)
 
     # Columns
 
     @display.column("state")
     def state(self, row: Instrument) -> str:
         return PHASE_NAMES[row.phase]
+
+    @display.column("until (UTC)", empty="–")  # noqa: RUF001
+    def until(self, row: Instrument) -> str | None:
+        return display.micros(row.phase_until)
+
+    @display.column("auction now", empty="no auction is called, or nothing crosses")
+    def auction_now(self, row: Instrument) -> str | None:
+        if not is_call(row.phase):
+            return None
+        (levels,) = level_list(shard_id=row.shard_id, instrument_id=row.pk)[2]
+        found = levels.indicative
+        if found is None:
+            return None
+        price, volume = from_units(found.price, row.price_decimals), from_units(found.volume, row.quantity_decimals)
+        left = from_units(abs(found.surplus), row.quantity_decimals)
+        over = f"{left} more to {SIDE_NAMES[found.surplus < 0]}" if found.surplus else "nothing is left over"
+        return f"{volume} would trade at {price}, {over}"
+
+    @display.column("waiting stops")
+    def waiting_stops(self, row: Instrument) -> Any:
+        count = selectors.waiting_order_count(instrument_id=row.pk)
+        return display.list_link(Order, str(count), symbol=row.symbol, status="untriggered")
+
+    @display.column("calendar", empty="none: phases are set by hand")
+    def calendar_name(self, row: Instrument) -> Any:
+        return display.change_link(Calendar, row.calendar_id, row.calendar and row.calendar.name)
+
+    @display.column("phases to come")
+    def coming(self, row: Instrument) -> Any:
+        zone = None if row.calendar is None else ZoneInfo(row.calendar.timezone)
+        coming = [(at, phase) for at, phase in json.loads(row.schedule) if at > now_us()][:MAX_COMING]
+        return phase_table(coming, zone)
+
+    @display.column("circuit breaker", empty="none")
+    def breaker(self, row: Instrument) -> str | None:
+        return f"{row.breaker_us // SECOND_US} s" if row.breaker_us else None
 
     @display.column("price tick")
     def tick(self, row: Instrument) -> str:
@@ -162,81 +203,3 @@ class InstrumentAdmin(admin.ModelAdmin):
         for row in changelist.result_list:
             row.open_orders = counts.get(row.pk, 0)
         return changelist
-
-    # Halt, resume, close
-
-    @admin.action(description="Halt…", permissions=["change"])
-    def halt(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse | None:
-        return self._change_phases(request, queryset, "halt")
-
-    @admin.action(description="Resume…", permissions=["change"])
-    def resume(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse | None:
-        return self._change_phases(request, queryset, "resume")
-
-    @admin.action(description="Close…", permissions=["change"])
-    def close(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse | None:
-        return self._change_phases(request, queryset, "close")
-
-    def _change_phases(self, request: HttpRequest, queryset: QuerySet, change: str) -> HttpResponse | None:
-        rows = list(queryset)
-        if CONFIRMED in request.POST:
-            for row in rows:
-                if not self._set_phase(request, row, change):
-                    break
-            return None
-        hidden = [("action", change), *(("_selected_action", row.pk) for row in rows)]
-        return self._ask(request, change, rows, hidden, request.get_full_path())
-
-    def get_urls(self) -> list[Any]:
-        address = path(
-            "<path:object_id>/phase/<str:change>/",
-            self.admin_site.admin_view(self.phase_view),
-            name="orders_instrument_phase",
-        )
-        return [address, *super().get_urls()]
-
-    @method_decorator(csrf_protect)
-    def phase_view(self, request: HttpRequest, object_id: str, change: str) -> HttpResponse:
-        """The buttons of the change page: asks, then does."""
-        row = self.get_object(request, unquote(object_id))
-        if row is None or change not in PHASE_CHANGES:
-            raise Http404
-        if not self.has_change_permission(request, row):
-            raise PermissionDenied
-        back = reverse("admin:orders_instrument_change", args=[row.pk])
-        if request.method == "POST" and CONFIRMED in request.POST:
-            self._set_phase(request, row, change)
-            return HttpResponseRedirect(back)
-        return self._ask(request, change, [row], [], back)
-
-    def _ask(
-        self, request: HttpRequest, change: str, rows: list[Instrument], hidden: list[Any], back: str
-    ) -> HttpResponse:
-        counts = selectors.open_order_counts()
-        return confirmation(
-            self,
-            request,
-            title=f"{change.capitalize()} trading",
-            question=PHASE_CHANGES[change][1],
-            objects=[
-                f"{row.symbol}: now {PHASE_NAMES[row.phase]}, {counts.get(row.pk, 0)} open orders" for row in rows
-            ],
-            hidden=hidden,
-            button=change.capitalize(),
-            back=back,
-        )
-
-    def _set_phase(self, request: HttpRequest, row: Instrument, change: str) -> bool:
-        """Do it and say so. False where the engine is away, and there is no sense in asking it for the next."""
-        phase = PHASE_CHANGES[change][0]
-        if PHASE_NAMES[row.phase] == phase:
-            messages.info(request, f"{row.symbol} is {phase} already.")
-            return True
-        try:
-            gateway.instrument_set_phase(actor=operator(request), instrument_id=row.pk, phase=phase)
-        except ProblemError as problem:
-            tell_problem(request, row.symbol, problem)
-            return not problem.code.retryable
-        self.log_change(request, row, f"Trading was {DONE[change]}.")
-        messages.success(request, f"{row.symbol}: trading is {DONE[change]}.")
-        return True

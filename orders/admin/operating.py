@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
@@ -40,16 +41,24 @@ def confirmation(
     hidden: Iterable[tuple[str, Any]],
     button: str,
     back: str,
+    form: forms.Form | None = None,
+    is_question: bool = True,
 ) -> TemplateResponse:
-    """The page that asks before something is done: it posts ``hidden`` and ``CONFIRMED`` to where it came from."""
+    """The page that asks before something is done: it posts ``hidden`` and ``CONFIRMED`` to where it came from.
+
+    ``form`` is what more is to be said with the answer. Where that has to come first, it is not the question yet, and
+    ``CONFIRMED`` is left out.
+    """
     context = {
         **model_admin.admin_site.each_context(request),
         "opts": model_admin.opts,
         "title": title,
         "question": question,
         "objects": objects,
-        "hidden": [*hidden, (CONFIRMED, "1")],
+        "hidden": [*hidden, (CONFIRMED, "1")] if is_question else hidden,
         "button": button,
         "back": back,
+        "form": form,
+        "media": model_admin.media,
     }
     return TemplateResponse(request, "admin/orders/confirm.html", context)

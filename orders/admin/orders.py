@@ -1,65 +1,87 @@
-"""Orders: read-only for everybody. The one thing an operator may do is cancel on behalf."""
+"""Orders: read-only for everybody. What an operator may do is cancel: see ``canceling``."""
 
 from typing import Any
 
-from django.contrib import admin, messages
-from django.db.models import Q, QuerySet
+from django.contrib import admin
+from django.db.models import Q
 from django.http import HttpRequest
-from django.template.response import TemplateResponse
 
-from matching.values import LAST_OPEN_STATUS, REASON_NAMES, SIDE_NAMES, STATUS_NAMES
-from orders import gateway
+from matching.stops import trailing_stop_price
+from matching.values import REASON_NAMES, ROLE_NAMES, SIDE_NAMES, STATUS_NAMES, TYPE_NAMES
+from orders import selectors
 from orders.admin import display
+from orders.admin.canceling import CancelActions
 from orders.admin.events import event_table
-from orders.admin.filters import AccountFilter, SideFilter, StatusFilter, SymbolFilter, TypeFilter
-from orders.admin.lists import Found, HistoryAdmin, Term
-from orders.admin.operating import CONFIRMED, confirmation, operator, tell_problem
+from orders.admin.filters import (
+    AccountFilter,
+    IcebergFilter,
+    RoleFilter,
+    SideFilter,
+    StatusFilter,
+    SymbolFilter,
+    TimeInForceFilter,
+    TypeFilter,
+)
+from orders.admin.lists import Found, Term
 from orders.admin.trades import trade_ids
 from orders.models import Event, Order, Trade
-from orders.schemas.decimals import ratio_from_units
-from orders.schemas.problems import ProblemError
+from orders.schemas.decimals import PERCENT_DECIMALS, from_units, ratio_from_units
 from orders.schemas.render import trade_id
 
 # Rows of another table on a detail page; the rest is behind a link.
 MAX_RELATED = 50
-# Orders canceled on behalf in one go: each is a commit that the page waits for.
-MAX_CANCELS = 500
 
 
 @admin.register(Order)
-class OrderAdmin(HistoryAdmin):
+class OrderAdmin(CancelActions):
     named = ("account",)
     list_display = (
         "order_id",
         "created",
         "account_name",
         "symbol",
+        "status_name",
         "side",
         "type",
         "limit_price",
+        "stop",
         "total",
         "filled_quantity",
         "open_quantity",
-        "status_name",
         "why",
         "client_id",
     )
-    list_filter = (StatusFilter, SideFilter, TypeFilter, SymbolFilter, AccountFilter)
+    list_filter = (
+        *(StatusFilter, SideFilter, TypeFilter, TimeInForceFilter, RoleFilter, IcebergFilter),
+        *(SymbolFilter, AccountFilter),
+    )
     search_help_text = "Order id, client order id, account name or symbol, exactly."
-    actions = ("cancel_on_behalf",)
     fieldsets = (
         (None, {"fields": (("order_id", "client_id"), ("account_name", "symbol"), ("status_name", "why"), "links")}),
         (
             "Terms",
             {
                 "fields": (
-                    ("side", "type", "time_in_force"),
+                    ("side", "type"),
                     ("limit_price", "total"),
-                    ("post_only", "self_trade_prevention"),
+                    ("stop", "trails_by"),
+                    ("time_in_force", "expires"),
+                    ("tip", "post_only"),
+                    "self_trade_prevention",
                 )
             },
         ),
-        ("Where it stands", {"fields": (("filled_quantity", "average_price"), ("open_quantity", "canceled_quantity"))}),
+        (
+            "Where it stands",
+            {
+                "fields": (
+                    ("filled_quantity", "average_price"),
+                    ("open_quantity", "hidden_quantity"),
+                    "canceled_quantity",
+                )
+            },
+        ),
+        ("Linked orders", {"fields": ("role_name", "linked_orders")}),
         ("Its events", {"fields": ("event_rows",)}),
         ("Its trades", {"fields": ("trade_rows",)}),
         ("Numbers", {"fields": (("shard_id", "sequence", "priority", "version"), ("created", "updated"))}),
@@ -97,6 +119,38 @@ class OrderAdmin(HistoryAdmin):
     def limit_price(self, row: Order) -> str | None:
         return display.price(row, row.price)
 
+    @display.column("stop price")
+    def stop(self, row: Order) -> str | None:
+        """Where a trailing stop that waits stands now is not in its row: it moves with the market."""
+        if row.stop_price is not None:
+            return display.price(row, row.stop_price)
+        best = row.trail_best if hasattr(row, "trail_best") else selectors.trail_best(row)
+        if not best:
+            return None
+        return display.price(row, trailing_stop_price(row.side, best, row.trail or 0, row.trail_bps or 0))
+
+    @display.column("trails by")
+    def trails_by(self, row: Order) -> str | None:
+        if row.trail_bps is not None:
+            return f"{from_units(row.trail_bps, PERCENT_DECIMALS)} %"
+        return display.price(row, row.trail)
+
+    @display.column("shown at a time")
+    def tip(self, row: Order) -> str | None:
+        return display.quantity(row, row.display_quantity)
+
+    @display.column("of it hidden")
+    def hidden_quantity(self, row: Order) -> str | None:
+        return display.quantity(row, row.hidden) if row.display_quantity is not None else None
+
+    @display.column("expires (UTC)")
+    def expires(self, row: Order) -> str | None:
+        return display.moment(row.expires_at)
+
+    @display.column("its part")
+    def role_name(self, row: Order) -> str | None:
+        return ROLE_NAMES[row.role].replace("_", " ") or None
+
     @display.column("quantity")
     def total(self, row: Order) -> str | None:
         return display.quantity(row, row.quantity)
@@ -126,7 +180,38 @@ class OrderAdmin(HistoryAdmin):
     def why(self, row: Order) -> str | None:
         return REASON_NAMES[row.reason] or None
 
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        changelist = super().get_changelist_instance(request)
+        bests = selectors.trail_bests(changelist.result_list)  # one query for all rows of the page
+        for row in changelist.result_list:
+            row.trail_best = bests.get(row.id, 0)
+        return changelist
+
     # Details
+
+    @display.column("the others")
+    def linked_orders(self, row: Order) -> Any:
+        if row.group_id is None:
+            return None
+        heads = ("Order", "Part", "Side", "Type", "Price", "Stop price", "Quantity", "Filled", "Status", "Reason")
+        group = list(Order.objects.filter(group_id=row.group_id).exclude(id=row.id).order_by("id"))
+        for one, best in selectors.trail_bests(group).items():
+            next(order for order in group if order.id == one).trail_best = best
+        return display.table(heads, [self._leg_row(one) for one in group], "None.")
+
+    def _leg_row(self, row: Order) -> tuple[Any, ...]:
+        return (
+            display.change_link(Order, row.id),
+            self.role_name(row),
+            SIDE_NAMES[row.side],
+            TYPE_NAMES[row.type],
+            self.limit_price(row),
+            self.stop(row),
+            self.total(row),
+            self.filled_quantity(row),
+            self.status_name(row),
+            self.why(row),
+        )
 
     @display.column("see also")
     def links(self, row: Order) -> Any:
@@ -159,57 +244,3 @@ class OrderAdmin(HistoryAdmin):
             display.quantity(trade, trade.quantity),
             display.change_link(Order, trade.taker_order_id if is_maker else trade.maker_order_id),
         )
-
-    # Cancel on behalf
-
-    def has_cancel_permission(self, request: HttpRequest) -> bool:
-        """Who may change orders, by Django's own permission: all they can change is that an order is open."""
-        return request.user.has_perm("orders.change_order")
-
-    @admin.action(description="Cancel on behalf of the account…", permissions=["cancel"])
-    def cancel_on_behalf(self, request: HttpRequest, queryset: QuerySet) -> TemplateResponse | None:
-        orders = list(queryset.filter(status__lte=LAST_OPEN_STATUS)[: MAX_CANCELS + 1])
-        if not orders:
-            messages.warning(request, "None of the selected orders is open. Nothing was changed.")
-            return None
-        if len(orders) > MAX_CANCELS:
-            messages.error(request, f"Select at most {MAX_CANCELS} open orders. Nothing was changed.")
-            return None
-        if CONFIRMED not in request.POST:
-            return self._ask_to_cancel(request, orders)
-        self._cancel(request, orders)
-        return None
-
-    def _ask_to_cancel(self, request: HttpRequest, orders: list[Order]) -> TemplateResponse:
-        hidden = [("action", "cancel_on_behalf"), *(("_selected_action", row.pk) for row in orders)]
-        return confirmation(
-            self,
-            request,
-            title="Cancel on behalf",
-            question="Cancel what remains of these open orders on behalf of their accounts? This cannot be undone.",
-            objects=[self._in_words(row) for row in orders],
-            hidden=hidden,
-            button="Cancel these orders",
-            back=request.get_full_path(),
-        )
-
-    def _in_words(self, row: Order) -> str:
-        info = display.instrument_of(row)
-        terms = f"{SIDE_NAMES[row.side]} {self.open_quantity(row)} {info.symbol if info else ''}"
-        return f"{row.id}: {terms} at {self.limit_price(row) or 'market'}, {row.account.name}"
-
-    def _cancel(self, request: HttpRequest, orders: list[Order]) -> None:
-        canceled = 0
-        for row in orders:
-            try:
-                gateway.order_cancel_on_behalf(actor=operator(request), order_id=row.id)
-            except ProblemError as problem:
-                tell_problem(request, f"Order {row.id}", problem)
-                if problem.code.retryable:
-                    messages.error(request, f"{canceled} of {len(orders)} orders were canceled.")
-                    return  # the engine is away: the others would only wait for the same answer
-            else:
-                canceled += 1
-                self.log_change(request, row, "Canceled on behalf.")
-        tell = messages.success if canceled == len(orders) else messages.warning
-        tell(request, f"{canceled} of {len(orders)} orders were canceled.")

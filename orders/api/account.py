@@ -1,16 +1,26 @@
-"""What happened to the account: fills and events. And saved books."""
+"""The account: what it may do, and what happened to it. And saved books."""
 
 from rest_framework.response import Response
 
 from orders import selectors
 from orders.api.base import ApiRequest, ApiViewSet, actor_of
 from orders.api.permissions import TO_LOOK, TO_READ
-from orders.api.rendering import event_body, fill_body, page, snapshot_body
+from orders.api.rendering import event_body, fill_body, limits_body, page, snapshot_body
 from orders.api.schema import documented
+from orders.schemas.answers import EventPage, FillPage, LimitsOut
 from orders.schemas.market import EventQuery, FillQuery, SnapshotPage, SnapshotQuery
-from orders.schemas.orders import EventPage, FillPage
 
 MAX_ID = 2**63 - 1
+
+
+class AccountViewSet(ApiViewSet):
+    @documented("account_limits", "What the account may do", LimitsOut, tag="account", need=TO_READ)
+    def limits(self, request: ApiRequest) -> Response:
+        """State, limits, and how much of them is used."""
+        account_id = actor_of(request).account_id
+        row = selectors.account_get(account_id=account_id)
+        lease = selectors.account_lease(account_id=account_id)
+        return Response(limits_body(row, selectors.account_open_orders(account_id=account_id), lease))
 
 
 class FillViewSet(ApiViewSet):

@@ -1,13 +1,17 @@
 """Market data: instruments, books, public trades."""
 
+from typing import Any
+
 from rest_framework.response import Response
 
+from matching.auction import is_call
 from orders import selectors
 from orders.api.base import ApiRequest, ApiViewSet, path_symbol
 from orders.api.permissions import MARKET_DATA
 from orders.api.rendering import instrument_body, page, trade_body
 from orders.api.schema import documented
 from orders.feed.hub import hub
+from orders.models import Instrument
 from orders.schemas.market import BookOut, BookQuery, InstrumentOut, InstrumentPage, TradePage, TradeQuery
 from orders.schemas.render import level_out, wire_time
 
@@ -15,7 +19,7 @@ from orders.schemas.render import level_out, wire_time
 class InstrumentViewSet(ApiViewSet):
     @documented("instrument_list", "All instruments, by symbol", InstrumentPage, tag="market data", need=MARKET_DATA)
     def list(self, request: ApiRequest) -> Response:
-        return Response(page([instrument_body(row) for row in selectors.instrument_list()], None))
+        return Response(page([_instrument(row) for row in selectors.instrument_list()], None))
 
     @documented(
         "instrument_get",
@@ -26,7 +30,7 @@ class InstrumentViewSet(ApiViewSet):
         errors=("unknown_symbol",),
     )
     def retrieve(self, request: ApiRequest, symbol: str) -> Response:
-        return Response(instrument_body(selectors.instrument_get(symbol=path_symbol(symbol))))
+        return Response(_instrument(selectors.instrument_get(symbol=path_symbol(symbol))))
 
     @documented(
         "book_get",
@@ -66,3 +70,8 @@ class InstrumentViewSet(ApiViewSet):
             symbol=path_symbol(symbol), cursor=self.query.cursor, limit=self.query.limit
         )
         return Response(page([trade_body(row) for row in rows], following))
+
+
+def _instrument(row: Instrument) -> dict[str, Any]:
+    """The feed knows where an auction stands; everything else is in the row."""
+    return instrument_body(row, hub().instrument(row.id).indicative if is_call(row.phase) else None)

@@ -7,7 +7,7 @@ from django.conf import settings
 from rest_framework.exceptions import MethodNotAllowed, NotAuthenticated, PermissionDenied
 from rest_framework.permissions import BasePermission
 
-from orders.actors import CANCEL, READ, TRADE
+from orders.actors import CANCEL, OPERATE, READ, TRADE
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,19 @@ TO_LOOK = Need((READ,), account=False)
 TO_READ = Need((READ,))
 TO_TRADE = Need((TRADE,))
 TO_CANCEL = Need((CANCEL, TRADE))
+# Whoever may place an order or only look may ask what would become of one.
+TO_TRY = Need((READ, TRADE))
+TO_OPERATE = Need((OPERATE,), account=False)
+# One's own as with TO_CANCEL, another account's as with TO_OPERATE: the action asks for what it turns out to be.
+TO_CANCEL_MATCHING = Need((CANCEL, TRADE, OPERATE), account=False)
+
+
+def refuse_unless(actor: Any, need: Need) -> None:
+    """Raises ``PermissionDenied``, saying what is missing."""
+    if actor.scopes.isdisjoint(need.scopes):
+        raise PermissionDenied(f"This needs the scope {' or '.join(need.scopes)}.")
+    if need.account and not actor.account_id:
+        raise PermissionDenied("You are not a member of any account.")
 
 
 def action_of(view: Any, method: str) -> Any:
@@ -50,8 +63,5 @@ class DenyByDefault(BasePermission):
             if not request.user.is_authenticated:
                 raise NotAuthenticated("Send an API key (Authorization: Bearer <key>) or sign in.")
             raise PermissionDenied("You are not a member of any account.")
-        if actor.scopes.isdisjoint(need.scopes):
-            raise PermissionDenied(f"This needs the scope {' or '.join(need.scopes)}.")
-        if need.account and not actor.account_id:
-            raise PermissionDenied("You are not a member of any account.")
+        refuse_unless(actor, need)
         return True

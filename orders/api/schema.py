@@ -19,12 +19,16 @@ PROBLEM_JSON = "application/problem+json"
 KEY_SCHEME = "apiKey"
 SESSION_SCHEME = "session"
 
+# What may be wrong with a new order beyond its form, before the engine sees it.
+REQUEST_ERRORS = ("unknown_symbol", "duplicate_client_order_id")
 # What may happen to a new order, beyond a request that is wrong in itself.
 PLACING_ERRORS = (
-    *("unknown_symbol", "market_halted", "market_closed", "account_halted", "account_reducing_only"),
-    *("duplicate_client_order_id", "price_not_on_tick", "quantity_not_on_step", "quantity_below_minimum"),
+    *REQUEST_ERRORS,
+    *("market_halted", "market_closed", "market_not_continuous", "account_halted", "account_reducing_only"),
+    *("price_not_on_tick", "quantity_not_on_step", "quantity_below_minimum", "display_quantity_too_small"),
     *("price_collar", "risk_max_quantity", "risk_max_notional", "risk_max_open_orders", "risk_max_position"),
-    *("post_only_would_cross", "engine_unavailable", "command_expired", "engine_timeout"),
+    *("too_many_trailing_stops", "insufficient_funds", "linked_order_refused", "post_only_would_cross"),
+    *("rate_limited", "engine_unavailable", "command_expired", "engine_timeout"),
 )
 # What may happen anywhere, with credentials, and with a body.
 COMMON_ERRORS = ("invalid_request", "internal_error")

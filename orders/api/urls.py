@@ -3,7 +3,7 @@
 from django.urls import path
 
 from orders.api import operations, schema_views
-from orders.api.account import EventViewSet, FillViewSet, SnapshotViewSet
+from orders.api.account import AccountViewSet, EventViewSet, FillViewSet, SnapshotViewSet
 from orders.api.market import InstrumentViewSet
 from orders.api.missing import MissingView
 from orders.api.orders import OrderViewSet
@@ -17,6 +17,7 @@ urlpatterns = [
     path("instruments/<str:symbol>/trades", InstrumentViewSet.as_view({"get": "trades"})),
     path("orders", OrderViewSet.as_view({"get": "list", "post": "create", "delete": "cancel_matching"})),
     path("orders/batch", OrderViewSet.as_view({"post": "batch"})),
+    path("orders/validate", OrderViewSet.as_view({"post": "validate"})),
     # "str" takes the dots and colons that client order ids may have.
     path("orders/by-client-id/<str:client_order_id>", OrderViewSet.as_view({"get": "by_client_id"})),
     path(
@@ -24,6 +25,8 @@ urlpatterns = [
         OrderViewSet.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"}),
     ),
     path("orders/<str:order_id>/events", OrderViewSet.as_view({"get": "events"})),
+    path("cancel-after", OrderViewSet.as_view({"post": "cancel_after"})),
+    path("account/limits", AccountViewSet.as_view({"get": "limits"})),
     path("fills", FillViewSet.as_view({"get": "list"})),
     path("events", EventViewSet.as_view({"get": "list"})),
     path("snapshots", SnapshotViewSet.as_view({"get": "list"})),

@@ -3,7 +3,8 @@
 from concurrent.futures import Future
 
 from matching.commands import Command
-from matching.order import Order
+from matching.order import Conditions, Order
+from matching.values import NO_ROLE
 
 # How a command came out.
 DONE = "done"  # it had its effect, which is committed (a refused new order too: that is an effect)
@@ -43,6 +44,16 @@ class OrderRecord:
         "version",
     )
 
+    # What a plain order has of the rest, for all of them.
+    hidden: int = 0
+    stop_price: int | None = None
+    trail: int | None = None
+    trail_bps: int | None = None
+    display_quantity: int | None = None
+    expires_at: int | None = None
+    group_id: int | None = None
+    role: int = NO_ROLE
+
     def __init__(self, order: Order, shard_id: int, sequence: int, updated_at: int) -> None:
         self.id = order.order_id
         self.client_order_id = order.client_order_id or None
@@ -68,15 +79,64 @@ class OrderRecord:
         self.updated_at = updated_at
 
 
+class ConditionalOrderRecord(OrderRecord):
+    """One of an order with conditions.
+
+    Only ``stop_price`` of a trailing stop that waits says more than the row does: where it stood at that moment.
+    """
+
+    __slots__ = (
+        "display_quantity",
+        "expires_at",
+        "group_id",
+        "hidden",
+        "role",
+        "stop_price",
+        "trail",
+        "trail_bps",
+    )
+
+    def __init__(self, order: Order, conditions: Conditions, shard_id: int, sequence: int, updated_at: int) -> None:
+        super().__init__(order, shard_id, sequence, updated_at)
+        self.hidden = order.hidden
+        self.stop_price = conditions.stop_price or None
+        self.trail = conditions.trail or None
+        self.trail_bps = conditions.trail_bps or None
+        self.display_quantity = conditions.display_quantity or None
+        self.expires_at = conditions.expires_at or None
+        self.group_id = conditions.group_id or None
+        self.role = conditions.role
+
+
+def record_of(order: Order, shard_id: int, sequence: int, updated_at: int) -> OrderRecord:
+    """An order as it stands."""
+    conditions = order.conditions
+    if conditions is None:
+        return OrderRecord(order, shard_id, sequence, updated_at)
+    return ConditionalOrderRecord(order, conditions, shard_id, sequence, updated_at)
+
+
 class Outcome:
     """What became of one command.
 
-    ``order`` is set where the command was about one order and had an effect; ``fills`` are the taker's trades of it as
-    (sequence, price, quantity), ``makers`` the order ids on the other side of them (never for the public); ``canceled``
-    the ids a cancel by filter ended; ``priority_kept`` an amend's answer.
+    ``order`` is set where the command was about one order and had an effect, or about a group: then it is the first, and
+    ``legs`` are the others. ``fills`` are the trades of ``order`` as the taker, as (sequence, price, quantity), ``makers``
+    the order ids on the other side of them (never for the public); ``canceled`` the ids a cancel by filter ended;
+    ``priority_kept`` an amend's answer; ``due_at`` when a cancel-after fires, in microseconds since 1970 (0: disarmed).
     """
 
-    __slots__ = ("canceled", "fills", "kind", "makers", "order", "order_id", "priority_kept", "reason")
+    __slots__ = (
+        "canceled",
+        "due_at",
+        "fills",
+        "kind",
+        "legs",
+        "makers",
+        "order",
+        "order_id",
+        "priority_kept",
+        "reason",
+    )
 
     def __init__(
         self,
@@ -87,8 +147,10 @@ class Outcome:
         order: OrderRecord | None = None,
         fills: tuple[tuple[int, int, int], ...] = (),
         makers: tuple[int, ...] = (),
+        legs: tuple[OrderRecord, ...] = (),
         canceled: tuple[int, ...] = (),
         priority_kept: bool = False,
+        due_at: int = 0,
     ) -> None:
         self.kind = kind
         self.order_id = order_id
@@ -96,16 +158,18 @@ class Outcome:
         self.order = order
         self.fills = fills
         self.makers = makers
+        self.legs = legs
         self.canceled = canceled
         self.priority_kept = priority_kept
+        self.due_at = due_at
 
 
 class Envelope:
     """Commands of one sender that are answered together (but each succeeds or fails on its own).
 
-    ``fingerprints`` has one entry a command: the hash of the request for a new order with a client order id, else None.
-    ``details`` the same way: JSON to keep with the command's event (or None). ``deadline`` is the time (microseconds
-    since 1970) after which the commands must not be carried out any more, 0 for never (cancels).
+    ``fingerprints`` has one entry a command: the hash of the request for a new order (or group: its first order's) with a
+    client order id, else None. ``details`` the same way: JSON to keep with the command's event (or None). ``deadline`` is
+    the time (microseconds since 1970) after which the commands must not be carried out any more, 0 for never (cancels).
     """
 
     __slots__ = ("actor_id", "commands", "deadline", "details", "fingerprints", "future", "received_at")

@@ -1,9 +1,10 @@
 """The journal: writes a batch into the tables in one transaction, behind the fence.
 
 SQL in bulk (one prepared statement, many rows) instead of the ORM: measured several times faster, and the engine is the
-only writer of these tables. Every statement here runs on SQLite and PostgreSQL alike.
+only writer of these tables. Every statement runs on SQLite and PostgreSQL alike.
 """
 
+import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,46 +12,15 @@ from typing import Any
 from django.db import connection, transaction
 
 from matching.commands import DefineAccount, DefineInstrument
+from matching.order import Conditions, Order
+from matching.state import Instrument
+from matching.values import TRAILING_STOP, UNTRIGGERED
 from orders.batch import Batch, Touched
+from orders.engine import statements
+from orders.models.market import NO_TRAILS
 from orders.models.trading import event_id
 
 _CLAIM_ROWS = 1_000  # client order ids a statement: far below the parameters either database takes
-
-_INSERT_ORDER = (
-    "INSERT INTO orders_order (id, account_id, instrument_id, shard_id, client_order_id, side, type, time_in_force, "
-    "self_trade_prevention, post_only, price, created_at, quantity, filled, remaining, canceled, notional, status, "
-    "reason, version, priority, sequence, updated_at) VALUES "
-    "(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
-)
-_UPDATE_ORDER = (
-    "UPDATE orders_order SET price = %s, quantity = %s, filled = %s, remaining = %s, canceled = %s, notional = %s, "
-    "status = %s, reason = %s, version = %s, priority = %s, sequence = %s, updated_at = %s WHERE id = %s"
-)
-_INSERT_EVENT = (
-    "INSERT INTO orders_event (id, order_id, account_id, instrument_id, kind, price, quantity, remaining, filled, "
-    "reason, other, at, actor_id, received_at, detail) VALUES "
-    "(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
-)
-_INSERT_TRADE = (
-    "INSERT INTO orders_trade (id, instrument_id, price, quantity, taker_side, maker_order_id, taker_order_id, "
-    "maker_account_id, taker_account_id, at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
-)
-_UPSERT_POSITION = (
-    "INSERT INTO orders_position (account_id, instrument_id, bought, bought_notional, sold, sold_notional) "
-    "VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (account_id, instrument_id) DO UPDATE SET "
-    "bought = excluded.bought, bought_notional = excluded.bought_notional, sold = excluded.sold, "
-    "sold_notional = excluded.sold_notional"
-)
-_UPSERT_INSTRUMENT = (
-    "INSERT INTO orders_instrument (id, symbol, base, quote, shard_id, price_decimals, quantity_decimals, price_tick, "
-    "quantity_step, min_quantity, max_quantity, max_notional, collar_bps, reference_price, phase, last_price, "
-    "book_sequence, last_trade_sequence, created_at) VALUES "
-    "(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 0, 0, 0, %s) ON CONFLICT (id) DO UPDATE SET "
-    "base = excluded.base, quote = excluded.quote, price_tick = excluded.price_tick, "
-    "quantity_step = excluded.quantity_step, min_quantity = excluded.min_quantity, "
-    "max_quantity = excluded.max_quantity, max_notional = excluded.max_notional, collar_bps = excluded.collar_bps, "
-    "reference_price = excluded.reference_price"
-)
 
 
 class Fenced(Exception):
@@ -158,25 +128,47 @@ class Journal:
         """All rows of a batch. Call inside ``transaction``."""
         with connection.cursor() as cursor:
             self._write_definitions(cursor, batch, at)
-            new = [self._order_row(touched) for touched in batch.orders.values() if touched.is_new]
-            old = [_order_update(touched) for touched in batch.orders.values() if not touched.is_new]
-            _many(cursor, _INSERT_ORDER, new)
-            _many(cursor, _UPDATE_ORDER, old)
-            _many(cursor, _INSERT_EVENT, batch.events)
-            _many(cursor, _INSERT_TRADE, batch.trades)
+            self._write_orders(cursor, batch)
+            _many(cursor, statements.INSERT_EVENT, batch.events)
+            _many(cursor, statements.INSERT_TRADE, batch.trades)
             _many(
                 cursor,
-                _UPSERT_POSITION,
+                statements.UPSERT_POSITION,
                 [
                     (*key, *(str(v) for v in (h.bought, h.bought_notional, h.sold, h.sold_notional)))
                     for key, h in batch.holdings.items()
                 ],
             )
             self._write_instruments(cursor, batch)
+            self._write_accounts(cursor, batch)
             cursor.execute(
                 "UPDATE orders_shard SET last_sequence = %s, at = %s WHERE id = %s",
                 [last_sequence, at, self.shard_id],
             )
+
+    def _write_orders(self, cursor: Any, batch: Batch) -> None:
+        new, new_conditional, changed, changed_conditional = [], [], [], []
+        for touched in batch.orders.values():
+            order = touched.order
+            conditions = order.conditions
+            if touched.is_new:
+                row = self._order_row(touched)
+                if conditions is None:
+                    new.append(row)
+                else:
+                    terms = _terms(order, conditions)
+                    told = (conditions.role, *terms, conditions.group_id or None)
+                    new_conditional.append((*row, order.hidden, *told))
+            elif conditions is None:
+                changed.append((*_standing(touched), order.order_id))
+            else:
+                changed_conditional.append(
+                    (*_standing(touched), order.hidden, *_terms(order, conditions), order.order_id)
+                )
+        _many(cursor, statements.INSERT_ORDER, new)
+        _many(cursor, statements.INSERT_CONDITIONAL_ORDER, new_conditional)
+        _many(cursor, statements.UPDATE_ORDER, changed)
+        _many(cursor, statements.UPDATE_CONDITIONAL_ORDER, changed_conditional)
 
     def _order_row(self, touched: Touched) -> tuple[Any, ...]:
         order = touched.order
@@ -207,29 +199,45 @@ class Journal:
         )
 
     def _write_instruments(self, cursor: Any, batch: Batch) -> None:
-        for instrument_id, instrument in batch.instruments.items():
+        trails = {instrument.instrument_id: _trails(instrument) for instrument in batch.moved_trails()}
+        for instrument_id in batch.instruments.keys() | trails.keys():
+            instrument = batch.engine.instruments[instrument_id]
             cursor.execute(
-                "UPDATE orders_instrument SET phase = %s, last_price = %s, book_sequence = COALESCE(%s, book_sequence), "
-                "last_trade_sequence = COALESCE(%s, last_trade_sequence) WHERE id = %s",
+                statements.UPDATE_INSTRUMENT,
                 [
                     instrument.phase,
+                    instrument.phase_until,
                     instrument.last_price,
                     batch.book_sequences.get(instrument_id),
                     batch.trade_sequences.get(instrument_id),
+                    json.dumps(instrument.schedule) if instrument_id in batch.schedules else None,
+                    trails.get(instrument_id),
                     instrument_id,
                 ],
             )
 
+    def _write_accounts(self, cursor: Any, batch: Batch) -> None:
+        """How far messages have used up time, leases, deposits."""
+        counted = [(account.rate_at, account_id) for account_id, account in batch.rated.items()]
+        _many(cursor, statements.UPDATE_RATE, counted)
+        armed = {key: account.cancel_after_at for key, account in batch.leases.items()}
+        _many(cursor, statements.UPSERT_LEASE, [(key, self.shard_id, due) for key, due in armed.items() if due])
+        _many(cursor, statements.DELETE_LEASE, [(key, self.shard_id) for key, due in armed.items() if not due])
+        _many(
+            cursor,
+            statements.UPSERT_DEPOSIT,
+            [
+                (account_id, self.shard_id, currency, str(account.deposits[currency]))
+                for (account_id, currency), account in batch.deposits.items()
+            ],
+        )
+
     def _write_definitions(self, cursor: Any, batch: Batch, at: int) -> None:
         for definition in batch.definitions:
             if isinstance(definition, DefineInstrument):
-                cursor.execute(_UPSERT_INSTRUMENT, self._instrument_row(definition, at))
+                cursor.execute(statements.UPSERT_INSTRUMENT, self._instrument_row(definition, at))
             else:
-                cursor.execute(
-                    "UPDATE orders_account SET state = %s, max_open_orders = %s, max_order_quantity = %s, "
-                    "max_position = %s WHERE id = %s",
-                    _account_row(definition),
-                )
+                cursor.execute(statements.UPDATE_ACCOUNT, _account_row(definition))
 
     def _instrument_row(self, definition: DefineInstrument, at: int) -> tuple[Any, ...]:
         return (
@@ -247,8 +255,10 @@ class Journal:
             str(definition.max_notional),
             definition.collar_bps,
             definition.reference_price,
+            definition.breaker_us,
             definition.phase,
             at,
+            NO_TRAILS,
         )
 
     def account_last_sequence(self, account_id: int) -> int:
@@ -269,7 +279,8 @@ def _many(cursor: Any, statement: str, rows: list[Any]) -> None:
         cursor.executemany(statement, rows)
 
 
-def _order_update(touched: Touched) -> tuple[Any, ...]:
+def _standing(touched: Touched) -> tuple[Any, ...]:
+    """What may change of any order."""
     order = touched.order
     return (
         order.price or None,
@@ -284,15 +295,36 @@ def _order_update(touched: Touched) -> tuple[Any, ...]:
         order.priority,
         touched.sequence,
         touched.at,
-        order.order_id,
     )
 
 
-def _account_row(definition: DefineAccount) -> tuple[int, ...]:
+def _terms(order: Order, conditions: Conditions) -> tuple[int | None, ...]:
+    """Stop price, trail in units and in basis points, displayed quantity, expiry: as their columns have them."""
+    # The stop price of a trailing stop that waits moves with the market: the instrument's trails have it.
+    moves = order.type == TRAILING_STOP and order.status == UNTRIGGERED
+    return (
+        None if moves else conditions.stop_price or None,
+        conditions.trail or None,
+        conditions.trail_bps or None,
+        conditions.display_quantity or None,
+        conditions.expires_at or None,
+    )
+
+
+def _trails(instrument: Instrument) -> str:
+    """Where the best prices of an instrument's trailing stops stand, as its row has it."""
+    stops = instrument.stops
+    marks = {"buy": stops.trailing_buys.marks(), "sell": stops.trailing_sells.marks()}
+    return json.dumps(marks, separators=(",", ":"))
+
+
+def _account_row(definition: DefineAccount) -> tuple[int | bool, ...]:
     return (
         definition.state,
         definition.max_open_orders,
         definition.max_order_quantity,
         definition.max_position,
+        definition.max_rate,
+        definition.funded,
         definition.account_id,
     )

@@ -8,25 +8,29 @@ Theory of operation
   callers that nothing was carried out).
 * A command that makes the core or the database stumble hurts only itself: the group is taken again, one command at a
   time, and the one that stumbles alone is answered ``FAILED``. A failed assertion is a bug in the core: the shard stops.
+* What is due by itself (an expiry, a lease, a phase change) is a command of nobody's, carried out before any other that comes
+  at or after its moment, and by an idle engine when its moment has come.
 """
 
 import logging
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from time import monotonic, sleep, time_ns
 
 from django.db import DatabaseError, DataError, IntegrityError, connection
 
-from matching.commands import Command
+from matching.commands import AdvanceTime, Amend, Command
 from matching.events import ACCEPTED
-from matching.order import Order
-from matching.values import R_DUPLICATE_ORDER_ID
+from matching.values import R_DUPLICATE_ORDER_ID, SECOND_US
 from orders import status
 from orders.batch import Batch
-from orders.bus.envelope import CONFLICT, EXPIRED, FAILED, REFUSED, REPLAYED, UNAVAILABLE, Envelope, Outcome
+from orders.bus.envelope import EXPIRED, FAILED, REFUSED, UNAVAILABLE, Envelope, Outcome
 from orders.bus.memory import MemoryBus
+from orders.engine.claims import Claimed, claimant, replay, wanted_ids
 from orders.engine.journal import Fenced, Journal
 from orders.engine.recovery import Recovered, recover
+from orders.engine.retrying import Terms, remember, single
 from orders.feed.publisher import Listener, Publisher
 
 log = logging.getLogger(__name__)
@@ -42,6 +46,10 @@ RETRY_SECONDS = 0.25
 
 class PoisonError(Exception):
     """A command at which the core or the database stumbled."""
+
+
+class TimersFailed(Exception):
+    """The core or the database stumbled at what was due by itself. No client sent that: the shard must stop."""
 
 
 @dataclass(slots=True)
@@ -76,6 +84,8 @@ class EngineLoop:
         self.owned_epoch: int | None = None
         self._pending: Applied | None = None
         self._batch: Batch
+        # What the commands of the running group had asked for, where the core may change it.
+        self._terms: Terms = {}
         self.publisher = Publisher(listeners or [], lambda account_id: self.journal.account_last_sequence(account_id))
         # Told the seconds each commit took, start of transaction to its end.
         self.on_commit: Callable[[int, float], None] = lambda commands, seconds: None
@@ -92,20 +102,38 @@ class EngineLoop:
             raise Fenced(f"shard {self.shard_id} is no longer at epoch {self.owned_epoch}")
         self.owned_epoch = self.state.epoch
         self.journal = Journal(self.shard_id, self.state.epoch, self.state.batch, self.state.last_sequence)
-        self.publisher.reset(self.state.book_sequences, self.state.trade_sequences)
+        self.publisher.reset(
+            self.state.engine, self.state.last_sequence, self.state.book_sequences, self.state.trade_sequences
+        )
         self.status.epoch = self.state.epoch
         self.status.sequence = self.state.last_sequence
         self.status.state = status.OPEN
         self.status.detail = ""
 
     def run_once(self, timeout_seconds: float = IDLE_SECONDS) -> bool:
-        """Carry out one group of what waits. Returns whether there was any."""
-        group = self.bus.take(self.max_group_commands, timeout_seconds)
+        """Carry out one group of what waits, or what is due where nothing does. Returns whether there was any."""
+        group = self.bus.take(self.max_group_commands, self._seconds_to_wait(timeout_seconds))
         taken = [envelope for envelope in group if envelope.future.set_running_or_notify_cancel()]
+        if not taken and self._is_due():
+            taken = [self._reminder()]
         if not taken:
             return False
         self.process(taken)
         return True
+
+    def _seconds_to_wait(self, timeout_seconds: float) -> float:
+        """No longer than until something is due by itself."""
+        left_us = self.state.engine.next_due - self.clock()
+        return timeout_seconds if left_us >= timeout_seconds * SECOND_US else max(left_us, 0) / SECOND_US
+
+    def _is_due(self) -> bool:
+        return self.state.engine.next_due <= self.clock()
+
+    def _reminder(self) -> Envelope:
+        """The engine's own command: let what is due happen."""
+        envelope = Envelope([AdvanceTime()], actor_id=None, received_at=self.clock())
+        envelope.future.set_running_or_notify_cancel()
+        return envelope
 
     def process(self, group: list[Envelope]) -> None:
         """Carry out a group and answer it, whatever happens."""
@@ -144,11 +172,12 @@ class EngineLoop:
 
         The message is handed to the hub first, which only queues it: so whoever reads the book after the answer sees it.
         """
-        if applied.last_sequence != self.state.last_sequence:
+        if not applied.batch.is_empty:
             self.journal.committed(applied.last_sequence)
             self.state.last_sequence = applied.last_sequence
             self.state.at = applied.at
             self.status.sequence = applied.last_sequence
+        if applied.batch.events:
             try:
                 self.publisher.publish(applied.batch, self.state.epoch, applied.last_sequence, applied.at)
             except Exception:
@@ -161,12 +190,12 @@ class EngineLoop:
     def _apply_durably(self, group: list[Envelope]) -> Applied:
         """Match the group in memory and commit it. On any exception the memory must be thrown away."""
         self._pending = None
-        wanted = _wanted_ids(group)
+        wanted = wanted_ids(group)
         try:
             with self.journal.transaction():
                 known = self.journal.claim(wanted).known if wanted else {}
                 applied = self._apply(group, wanted, known)
-                if applied.last_sequence == self.state.last_sequence:
+                if applied.batch.is_empty:
                     raise _NothingToWrite(applied)
                 self.publisher.prepare(applied.batch)
                 self.journal.write(applied.batch, applied.last_sequence, applied.at)
@@ -175,41 +204,60 @@ class EngineLoop:
             return nothing.applied
         return applied
 
-    def _apply(
-        self,
-        group: list[Envelope],
-        wanted: dict[tuple[int, str], tuple[int, bytes]],
-        known: dict[tuple[int, str], tuple[int, bytes]],
-    ) -> Applied:
+    def _apply(self, group: list[Envelope], wanted: Claimed, known: Claimed) -> Applied:
         at = max(self.clock(), self.state.at)
-        batch = self._batch = Batch(self.shard_id, self.state.engine)
-        sequence = self.state.last_sequence + 1
+        engine = self.state.engine
+        batch = self._batch = Batch(self.shard_id, engine)
+        self._terms = {}
+        # The number before the next event's, which is the last that was given.
+        engine.next_sequence = self.state.last_sequence + 1
         outcomes = []
         not_placed: list[tuple[int, str]] = []
         for envelope in group:
             results = []
             for index, command in enumerate(envelope.commands):
-                outcome = _replay(command, envelope, index, wanted, known)
+                if engine.next_due <= at:
+                    self._advance(envelope, at, batch)
+                outcome = replay(command, envelope, index, wanted, known)
                 if outcome is None:
-                    outcome = self._apply_one(command, envelope, index, sequence, at, batch)
-                    sequence = self.state.engine.next_sequence
-                    if outcome.kind in (REFUSED, FAILED) and isinstance(command, Order) and command.client_order_id:
-                        not_placed.append((command.account_id, command.client_order_id))
+                    outcome = self._apply_one(command, envelope, index, at, batch)
+                    if outcome.kind in (REFUSED, FAILED):
+                        order = claimant(command)
+                        if order is not None and order.client_order_id:
+                            not_placed.append((order.account_id, order.client_order_id))
                 results.append(outcome)
             outcomes.append(results)
         if not_placed:
             self.journal.unclaim(not_placed)
-        return Applied(outcomes, batch, sequence - 1, at)
+        return Applied(outcomes, batch, engine.next_sequence - 1, at)
 
-    def _apply_one(
-        self, command: Command, envelope: Envelope, index: int, sequence: int, at: int, batch: Batch
-    ) -> Outcome:
+    def _advance(self, envelope: Envelope, at: int, batch: Batch) -> None:
+        """Let what is due happen before a command: then its events are told apart from the command's own."""
+        engine = self.state.engine
+        reminder = AdvanceTime()
+        scheduled = [instrument.schedule[0][0] for instrument in engine.instruments.values() if instrument.schedule]
         try:
-            events = self.state.engine.apply(sequence, at, command)
+            events = engine.apply(engine.next_sequence, at, reminder)
+        except Exception as error:
+            raise TimersFailed(repr(error)) from error
+        # A phase change that a halt outlasts is used up without an event.
+        batch.time_advanced |= any(due <= at for due in scheduled)
+        batch.record(reminder, events, at, envelope)
+
+    def _apply_one(self, command: Command, envelope: Envelope, index: int, at: int, batch: Batch) -> Outcome:
+        engine = self.state.engine
+        remember(command, self._terms)
+        # An amend that is refused leaves no event, and yet may have been counted as a message.
+        amended = engine.orders.get(command.order_id) if isinstance(command, Amend) else None
+        counted = 0 if amended is None else amended.holding.account.rate_at
+        try:
+            events = engine.apply(engine.next_sequence, at, command)
         except AssertionError:
             raise
         except Exception as error:
             raise PoisonError(f"{type(command).__name__}: {error!r}") from error
+        if amended is not None and amended.holding.account.rate_at != counted:
+            batch.count_message(amended.holding.account)
         detail = envelope.details[index] if envelope.details else None
         outcome = batch.record(command, events, at, envelope, detail)
         if outcome.kind == REFUSED and outcome.reason == R_DUPLICATE_ORDER_ID:
@@ -260,17 +308,39 @@ class EngineLoop:
     def _isolate(self, group: list[Envelope], error: Exception) -> None:
         """Take a group that held a poison command again, one command at a time. Alone, it is the one refused."""
         log.error("shard %d: a command failed (%s); isolating it", self.shard_id, error, exc_info=error)
-        terms = {row.order_id: (row.price, row.quantity) for row in self._batch.events if row.kind == ACCEPTED}
+        accepted = {row.order_id: (row.price, row.quantity, None) for row in self._batch.events if row.kind == ACCEPTED}
+        terms: Terms = {**accepted, **self._terms}
         connection.close()
         self.recover()
-        if len(group) == 1 and len(group[0].commands) == 1:
+        is_single = len(group) == 1 and len(group[0].commands) == 1
+        if is_single and isinstance(group[0].commands[0], AdvanceTime):
+            self._give_up(group, "what is due cannot be carried out")
+            raise TimersFailed(str(error)) from error
+        if is_single and not self._is_due():
             _answer_all(group, Outcome(FAILED))
             return
-        for envelope in group:
-            singles = [_single(envelope, index, terms) for index in range(len(envelope.commands))]
-            for single in singles:
-                self._commit([single])
-            _answer(envelope, [single.future.result(0)[0] for single in singles])
+        left = deque(group)
+        try:
+            if self._is_due():
+                # First what nobody sent, so that it is not taken for a command's fault.
+                self._commit([self._reminder()])
+            while left:
+                self._commit_one_by_one(left.popleft(), terms)
+        finally:
+            _answer_all(left, Outcome(UNAVAILABLE))
+
+    def _commit_one_by_one(self, envelope: Envelope, terms: Terms) -> None:
+        singles = [single(envelope, index, terms) for index in range(len(envelope.commands))]
+        begun: list[Envelope] = []
+        try:
+            for alone in singles:
+                begun.append(alone)
+                self._commit([alone])
+        finally:
+            # What was begun and has no answer is unknown, and so is its envelope: the sender waits in vain.
+            if all(alone.future.done() for alone in begun):
+                outcomes = [alone.future.result(0)[0] for alone in begun]
+                _answer(envelope, outcomes + [Outcome(UNAVAILABLE)] * (len(singles) - len(begun)))
 
     def _give_up(self, group: list[Envelope], why: str) -> None:
         self.status.state = status.STOPPED
@@ -285,77 +355,11 @@ class _NothingToWrite(Exception):
         self.applied = applied
 
 
-def _wanted_ids(group: list[Envelope]) -> dict[tuple[int, str], tuple[int, bytes]]:
-    """(account, client order id) -> (order id, fingerprint) of the group's new orders; the first of equals counts."""
-    wanted: dict[tuple[int, str], tuple[int, bytes]] = {}
-    for envelope in group:
-        if envelope.fingerprints is None:
-            continue
-        for command, fingerprint in zip(envelope.commands, envelope.fingerprints, strict=True):
-            if fingerprint is not None and isinstance(command, Order):
-                wanted.setdefault((command.account_id, command.client_order_id), (command.order_id, fingerprint))
-    return wanted
-
-
-def _replay(
-    command: Command,
-    envelope: Envelope,
-    index: int,
-    wanted: dict[tuple[int, str], tuple[int, bytes]],
-    known: dict[tuple[int, str], tuple[int, bytes]],
-) -> Outcome | None:
-    """The outcome of an order whose client order id belongs to another already (in the tables or in this group)."""
-    if envelope.fingerprints is None or not isinstance(command, Order):
-        return None
-    fingerprint = envelope.fingerprints[index]
-    if fingerprint is None:
-        return None
-    key = (command.account_id, command.client_order_id)
-    order_id, theirs = known.get(key) or wanted[key]
-    if order_id == command.order_id:
-        return None
-    return Outcome(REPLAYED if theirs == fingerprint else CONFLICT, order_id=order_id)
-
-
-def _single(envelope: Envelope, index: int, terms: dict[int, tuple[int, int]]) -> Envelope:
-    """One command of an envelope as an envelope of its own; a new order as it was when it came."""
-    command = envelope.commands[index]
-    single = Envelope(
-        [_as_it_came(command, terms) if isinstance(command, Order) else command],
-        actor_id=envelope.actor_id,
-        received_at=envelope.received_at,
-        deadline=envelope.deadline,
-        fingerprints=[envelope.fingerprints[index]] if envelope.fingerprints else None,
-        details=[envelope.details[index]] if envelope.details else None,
-    )
-    single.future.set_running_or_notify_cancel()
-    return single
-
-
-def _as_it_came(order: Order, terms: dict[int, tuple[int, int]]) -> Order:
-    """An untouched copy of a new order. ``terms`` has price and quantity of those that were accepted, then perhaps amended."""
-    price, quantity = terms.get(order.order_id, (order.price, order.quantity))
-    return Order(
-        order.order_id,
-        order.account_id,
-        order.instrument_id,
-        order.side,
-        price,
-        quantity,
-        order.type,
-        order.time_in_force,
-        order.self_trade_prevention,
-        order.post_only,
-        order.client_order_id,
-        order.off_grid,
-    )
-
-
 def _answer(envelope: Envelope, outcomes: list[Outcome]) -> None:
     if not envelope.future.done():
         envelope.future.set_result(outcomes)
 
 
-def _answer_all(group: list[Envelope], outcome: Outcome) -> None:
+def _answer_all(group: Iterable[Envelope], outcome: Outcome) -> None:
     for envelope in group:
         _answer(envelope, [outcome for _ in envelope.commands])

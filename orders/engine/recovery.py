@@ -1,22 +1,28 @@
 """From tables to a running engine: start-up and recovery after a crash are this same code.
 
 The latest good saved books (or nothing), then every order whose row is newer, then one aggregate query that must agree. On
-a disagreement the open orders are loaded from their rows alone, and it is said loudly.
+a disagreement the open orders are loaded from their rows alone, and it is said loudly. Everything else that decides what
+the next command does has a row too: phases and schedules, where trailing stops stand, leases, counted messages.
 """
 
 import gc
+import json
 import logging
 from dataclasses import dataclass, field
 from time import perf_counter
 
 from django.db import connection, transaction
 
+from matching.codec import give_best
 from matching.engine import Engine
+from matching.order import Order
 from matching.state import Account, Instrument
+from matching.values import STOP_LOSS
 from orders import selectors, snapshots
+from orders.fields import datetime_to_micros
 from orders.models import Account as AccountRow
+from orders.models import Deposit, Lease, Position, Shard
 from orders.models import Instrument as InstrumentRow
-from orders.models import Position, Shard
 from orders.open_orders import OpenOrders, totals_in_rows
 
 log = logging.getLogger(__name__)
@@ -99,15 +105,23 @@ def build(shard: Shard, orders: OpenOrders) -> Recovered:
     engine = Engine()
     recovered = Recovered(engine, shard.epoch, shard.batch, shard.last_sequence, shard.at)
     for account_row in AccountRow.objects.all():
-        engine.accounts[account_row.id] = Account(
+        account = engine.accounts[account_row.id] = Account(
             account_row.id,
             account_row.state,
             account_row.max_open_orders,
             account_row.max_order_quantity,
             account_row.max_position,
+            account_row.max_rate,
+            account_row.funded,
         )
-    for row in InstrumentRow.objects.filter(shard_id=shard.id).order_by("id"):
-        engine.instruments[row.id] = _instrument(row, engine)
+        account.rate_at = account_row.rate_at
+    for account_id, due_at in Lease.objects.filter(shard_id=shard.id).values_list("account_id", "due_at"):
+        engine.account(account_id).cancel_after_at = datetime_to_micros(due_at)
+    for deposit in Deposit.objects.filter(shard_id=shard.id):
+        engine.account(deposit.account_id).deposits[deposit.currency] = deposit.amount
+    instruments = list(InstrumentRow.objects.filter(shard_id=shard.id).order_by("id"))
+    for row in instruments:
+        engine.instruments[row.id] = _instrument(row, engine, shard.at)
         recovered.book_sequences[row.id] = row.book_sequence
         recovered.trade_sequences[row.id] = row.last_trade_sequence
     for position in Position.objects.filter(instrument__shard_id=shard.id):
@@ -116,14 +130,16 @@ def build(shard: Shard, orders: OpenOrders) -> Recovered:
         holding.bought_notional = position.bought_notional
         holding.sold = position.sold
         holding.sold_notional = position.sold_notional
-    for instrument_id in engine.instruments:
+    for row in instruments:
         # First come first, so that every queue stands as it stood.
-        for order in orders.in_priority(instrument_id):
-            engine.restore(order)
+        open_orders = orders.in_priority(row.id)
+        _place_trailing_stops(row, open_orders)
+        engine.restore(open_orders)
+    engine.rearm()
     return recovered
 
 
-def _instrument(row: InstrumentRow, engine: Engine) -> Instrument:
+def _instrument(row: InstrumentRow, engine: Engine, at: int) -> Instrument:
     instrument = Instrument(
         row.id,
         row.symbol,
@@ -138,6 +154,25 @@ def _instrument(row: InstrumentRow, engine: Engine) -> Instrument:
         row.reference_price,
         row.phase,
         engine.orders,
+        row.breaker_us,
+        row.base,
+        row.quote,
     )
+    instrument.phase_until = row.phase_until
+    # The row keeps the schedule as it was set: what was due by the last commit has happened.
+    instrument.schedule = [(due, phase) for due, phase in json.loads(row.schedule) if due > at]
     instrument.last_price = row.last_price
     return instrument
+
+
+def _place_trailing_stops(row: InstrumentRow, orders: list[Order]) -> None:
+    """Give the waiting trailing stops the best price they have seen. A bracket's held child has not looked yet."""
+    ids = {order.order_id for order in orders}
+    trails = json.loads(row.trails)
+    live = [
+        order
+        for order in orders
+        if order.conditions is not None
+        and not (order.conditions.role == STOP_LOSS and order.conditions.group_id in ids)
+    ]
+    give_best(live, trails["sell"], trails["buy"])

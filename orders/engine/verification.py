@@ -4,29 +4,44 @@ Reads only, in one consistent read a shard, so it works beside a running engine.
 accounts, not with the history: events and orders are streamed side by side in the order of their ids.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import connection
 
-from matching.codec import book_hash
+from matching.codec import book_hash, state_hash
 from matching.events import (
-    ACCEPTED,
-    AMENDED,
-    CANCELED,
-    DECREMENTED,
+    CANCEL_AFTER_FIRED,
+    CANCEL_AFTER_SET,
     FILL_MAKER,
     FILL_TAKER,
     KIND_NAMES,
-    REJECTED,
-    REPLACED,
+    PHASE_CHANGED,
+    TRANSFERRED,
 )
-from matching.lifecycle import UNBORN, status_after
-from matching.values import BUY, LAST_OPEN_STATUS
+from matching.values import (
+    BUY,
+    ENTRY,
+    LAST_OPEN_STATUS,
+    OCO_LIMIT,
+    OCO_STOP,
+    PHASE_NAMES,
+    REJECTED,
+    ROLE_NAMES,
+    STATUS_NAMES,
+    STOP,
+    STOP_LIMIT,
+    STOP_LOSS,
+    TAKE_PROFIT,
+    UNTRIGGERED,
+)
 from orders import selectors, snapshots
+from orders.engine.folding import Folded
 from orders.engine.recovery import build
-from orders.models import BookSnapshot, Position, Shard
+from orders.fields import datetime_to_micros
+from orders.models import BookSnapshot, Deposit, Lease, Position, Shard
 from orders.models.trading import event_id
 from orders.open_orders import FETCH_ROWS, OpenOrders, totals_in_rows
 
@@ -57,54 +72,6 @@ class Verification:
             self.differences.append(f"{what}: and more")
 
 
-@dataclass(slots=True)
-class Folded:
-    """An order as its events tell it."""
-
-    price: int = 0
-    quantity: int = 0
-    remaining: int = 0
-    filled: int = 0
-    notional: int = 0
-    status: int = UNBORN
-    reason: int = 0
-    version: int = 1
-    priority: int = 0
-    sequence: int = 0
-
-    def apply(
-        self, sequence: int, kind: int, price: int, quantity: int, remaining: int, filled: int, reason: int
-    ) -> str:
-        """Take one event. Returns what is wrong with it, or ""."""
-        before = (self.remaining, self.filled)
-        self.sequence, self.remaining, self.filled, self.reason = sequence, remaining, filled, reason
-        try:
-            self.status = status_after(self.status, kind, remaining)
-        except ValueError as error:
-            return str(error)
-        if kind in (ACCEPTED, REPLACED):
-            self.priority = sequence
-        if kind in (AMENDED, REPLACED):
-            self.version += 1
-        if kind in (ACCEPTED, REJECTED, REPLACED):
-            self.price = price
-        expected = before
-        if kind in (ACCEPTED, REJECTED):
-            expected = (quantity if kind == ACCEPTED else 0, 0)
-        elif kind in (FILL_MAKER, FILL_TAKER):
-            self.notional += price * quantity
-            expected = (before[0] - quantity, before[1] + quantity)
-        elif kind in (CANCELED, DECREMENTED):
-            expected = (before[0] - quantity, before[1])
-        elif kind in (AMENDED, REPLACED):
-            expected = (before[0] + quantity - self.quantity, before[1])
-        if kind in (ACCEPTED, REJECTED, AMENDED, REPLACED):
-            self.quantity = quantity
-        if (remaining, filled) != expected:
-            return f"leaves {remaining} open and {filled} filled, {expected[0]} and {expected[1]} were due"
-        return ""
-
-
 def verify(shard_id: int) -> Verification:
     """Compare everything of one shard."""
     with selectors.consistent_read():
@@ -116,6 +83,8 @@ def verify(shard_id: int) -> Verification:
         _trades_equal_their_events(shard, found)
         _positions_equal_trades(shard, found)
         _claims_equal_orders(shard, found)
+        _groups_hold_together(shard, found)
+        _settings_equal_events(shard, found)
         _books_equal_rows(shard, found)
     return found
 
@@ -154,14 +123,14 @@ def _orders_equal_their_events(shard: Shard, found: Verification, saved: dict[in
     """Fold every order's events and compare with its row; fold up to the saved books and compare with them."""
     first, last = _range(shard)
     events = _rows(
-        "SELECT order_id, id, kind, price, quantity, remaining, filled, reason FROM orders_event "
+        "SELECT order_id, id, kind, price, quantity, remaining, filled, status, reason, other FROM orders_event "
         "WHERE id > %s AND id <= %s AND order_id IS NOT NULL ORDER BY order_id, id",
         first,
         last,
     )
     rows = _rows(
         "SELECT id, price, quantity, remaining, filled, notional, status, reason, version, priority, sequence, "
-        "canceled, instrument_id FROM orders_order WHERE shard_id = %s ORDER BY id",
+        "canceled, instrument_id, type, stop_price FROM orders_order WHERE shard_id = %s ORDER BY id",
         shard.id,
     )
     in_books = {key: {order.order_id: order for order in snapshots.decode(row)} for key, row in saved.items()}
@@ -215,6 +184,80 @@ def _compare_row(row: tuple[Any, ...], state: Folded, found: Verification) -> No
         found.differ("orders", f"order {row[0]} is {in_row} in its row, {told} by its events")
     if row[2] != row[3] + row[4] + row[11]:
         found.differ("orders", f"order {row[0]} does not add up")
+    if (
+        row[13] in (STOP, STOP_LIMIT)
+        and state.version == 1
+        and state.status != REJECTED
+        and row[14] != state.stop_price
+    ):
+        found.differ("orders", f"order {row[0]} has stop price {row[14]}, was accepted with {state.stop_price}")
+
+
+def _groups_hold_together(shard: Shard, found: Verification) -> None:
+    """Of every group with an open order: what ended has taken the others with it, and a pair is open to the same quantity."""
+    groups: dict[int, dict[int, tuple[int, int]]] = {}
+    for group_id, role, status, remaining in _rows(
+        "SELECT group_id, role, status, remaining FROM orders_order WHERE shard_id = %s AND group_id IN (SELECT group_id "
+        f"FROM orders_order WHERE shard_id = %s AND group_id IS NOT NULL AND status <= {LAST_OPEN_STATUS})",
+        shard.id,
+        shard.id,
+    ):
+        if status <= LAST_OPEN_STATUS:
+            groups.setdefault(group_id, {})[role] = (status, remaining)
+    for group_id, members in groups.items():
+        if not _is_whole(members):
+            told = {ROLE_NAMES[role]: (STATUS_NAMES[status], units) for role, (status, units) in members.items()}
+            found.differ("groups", f"of group {group_id} only this is open: {told}")
+
+
+def _is_whole(members: dict[int, tuple[int, int]]) -> bool:
+    """Whether these, by role, can be all the open orders of a group: status and remaining units of each."""
+    first = members.get(TAKE_PROFIT) or members.get(OCO_LIMIT)
+    second = members.get(STOP_LOSS) or members.get(OCO_STOP)
+    if ENTRY in members:
+        return first is not None and second is not None and first[0] == second[0] == UNTRIGGERED
+    if first is None:
+        # A stop that was triggered goes on alone.
+        return second is not None and second[0] != UNTRIGGERED
+    return second is not None and second[0] == UNTRIGGERED != first[0] and first[1] == second[1]
+
+
+def _settings_equal_events(shard: Shard, found: Verification) -> None:
+    """Phases and leases are what the last event about them says, deposits what all events about them add up to."""
+    first, last = _range(shard)
+    phases: dict[int, int] = {}
+    leases: dict[int, int] = {}
+    deposits: dict[tuple[int, str], int] = {}
+    for kind, subject, value, detail in _rows(
+        "SELECT kind, other, quantity, detail FROM orders_event "
+        "WHERE id > %s AND id <= %s AND order_id IS NULL ORDER BY id",
+        first,
+        last,
+    ):
+        if kind == PHASE_CHANGED:
+            phases[subject] = value
+        elif kind in (CANCEL_AFTER_SET, CANCEL_AFTER_FIRED):
+            leases[subject] = value
+        elif kind == TRANSFERRED:
+            transfer = json.loads(detail)
+            key = (subject, transfer["currency"])
+            deposits[key] = deposits.get(key, 0) + transfer["amount"]
+    for row in shard.instrument_set.all():
+        if row.phase != phases.get(row.id, row.phase):
+            found.differ(
+                "phases", f"{row.symbol} is {PHASE_NAMES[row.phase]}, was put into {PHASE_NAMES[phases[row.id]]}"
+            )
+    armed = dict(Lease.objects.filter(shard_id=shard.id).values_list("account_id", "due_at"))
+    due = {account_id: datetime_to_micros(due_at) for account_id, due_at in armed.items()}
+    _same(found, "leases", due, {account_id: due_at for account_id, due_at in leases.items() if due_at})
+    paid = Deposit.objects.filter(shard_id=shard.id).values_list("account_id", "currency", "amount")
+    _same(found, "deposits", {(account_id, currency): amount for account_id, currency, amount in paid}, deposits)
+
+
+def _same(found: Verification, what: str, in_rows: dict[Any, int], by_events: dict[Any, int]) -> None:
+    for key in in_rows.keys() | by_events.keys():
+        if in_rows.get(key) != by_events.get(key):
+            found.differ(what, f"{key}: {in_rows.get(key)} in its row, {by_events.get(key)} by its events")
 
 
 def _trades_equal_their_events(shard: Shard, found: Verification) -> None:
@@ -303,6 +346,7 @@ def _books_equal_rows(shard: Shard, found: Verification) -> None:
     if rows.totals() != totals_in_rows(shard.id):
         found.differ("books", f"open orders {rows.totals()}, rows {totals_in_rows(shard.id)}")
     engine = build(shard, rows).engine
+    by_rows = state_hash(engine)
     found.open_orders = len(engine.orders)
     try:
         engine.check_invariants()
@@ -314,7 +358,8 @@ def _books_equal_rows(shard: Shard, found: Verification) -> None:
         return
     saved = loaded[0]
     saved.advance(shard.last_sequence)
-    for instrument in build(shard, saved).engine.instruments.values():
+    engine = build(shard, saved).engine
+    for instrument in engine.instruments.values():
         by_saved_book = book_hash(instrument)
         if by_saved_book != found.hashes[instrument.symbol]:
             found.differ(
@@ -322,3 +367,5 @@ def _books_equal_rows(shard: Shard, found: Verification) -> None:
                 f"{instrument.symbol} has hash {by_saved_book} from its saved book, "
                 f"{found.hashes[instrument.symbol]} from its rows",
             )
+    if state_hash(engine) != by_rows:
+        found.differ("books", "what recovery makes of the saved books is not what it makes of the rows")

@@ -38,7 +38,7 @@ class Sink(Protocol):
         """End the connection once what waits is sent."""
 
 
-# What a socket listens to: channel, instrument id, depth (0 for trades).
+# What a socket listens to: channel, instrument id, depth (0 where there is none).
 Key = tuple[str, int, int]
 
 
@@ -52,7 +52,7 @@ class ShardView:
         self.sequence = 0
         # The sequence at the last heartbeat.
         self.last_beat = -1
-        # The last commit about an instrument not known here: levels read before it are not enough.
+        # The last commit about an instrument not known here, or after a gap: what was read before it is not enough.
         self.missed = 0
         self.loading = False
 
@@ -123,6 +123,10 @@ class Board:
             return False
         del self._readers[key]
         return True
+
+    def is_heard(self, key: Key) -> bool:
+        """Whether somebody listens to ``key``."""
+        return key in self._readers
 
     def depths(self, channel: str, instrument_id: int) -> list[int]:
         """The depths at which somebody listens."""

@@ -9,6 +9,7 @@ that ``sequence`` and ``previous`` are the same at all depths.
 
 import logging
 from bisect import bisect_left
+from collections.abc import Callable
 from time import time_ns
 from typing import NamedTuple
 
@@ -18,7 +19,8 @@ from orders.feed import frames, reading
 from orders.feed.board import Board, Sink
 from orders.feed.frames import BOOK
 from orders.feed.publisher import BookChange, CommitMessage
-from orders.selectors import InstrumentInfo, InstrumentLevels
+from orders.levels import InstrumentLevels
+from orders.selectors import InstrumentInfo
 
 log = logging.getLogger(__name__)
 
@@ -216,10 +218,14 @@ class BookFeed:
 
 
 class Books:
-    """All books of the feed. Under the board's lock; what is put off by ``later`` happens in the loop."""
+    """All books of the feed. Under the board's lock; what is put off by ``later`` happens in the loop.
 
-    def __init__(self, board: Board) -> None:
+    ``found`` is told what else a read of the levels says of an instrument, with epoch, sequence and time.
+    """
+
+    def __init__(self, board: Board, found: Callable[[InstrumentLevels, int, int, int], None]) -> None:
         self._board = board
+        self._found = found
         self._books: dict[int, BookFeed] = {}
         self._symbols: dict[str, InstrumentInfo] = {}
 
@@ -317,10 +323,12 @@ class Books:
                 self.distrust(shard_id, "epoch")
         shard.sequence = max(shard.sequence, sequence)
         self._board.deliver()
+        now = time_ns() // 1000
         for found in levels:
             book = self._book(found.info)
-            if not book.live and book.load(found, epoch, time_ns() // 1000):
+            if not book.live and book.load(found, epoch, now):
                 self._tell_snapshots(book)
+            self._found(found, epoch, sequence, now)
         if any(not book.live for book in self._books.values() if book.info.shard_id == shard_id):
             self._board.again(self.load, shard_id)
 

@@ -10,10 +10,11 @@ import orjson
 
 from matching.levels import LevelRow
 from orders.feed.publisher import Execution, TradeTold
-from orders.schemas.render import event_out, level_out, trade_out, wire_time
+from orders.schemas.render import event_out, level_out, session_out, trade_out, wire_time
 
 BOOK = "book"
 TRADES = "trades"
+INSTRUMENTS = "instruments"
 EXECUTIONS = "executions"
 
 
@@ -107,6 +108,12 @@ def trade(info: Any, told: TradeTold) -> dict[str, Any]:
     )
 
 
+def session(info: Any, kind: str, *, epoch: int, sequence: int, session: Any, at: int) -> str:
+    """Where an instrument's session stands; ``kind`` is snapshot or update. ``session`` as ``session_out`` wants it."""
+    head = {"channel": INSTRUMENTS, "symbol": info.symbol, "type": kind, "epoch": epoch, "sequence": sequence}
+    return encode(head | session_out(session, info) | {"time": wire_time(at)})
+
+
 def resync(channel: str, symbol: str, reason: str) -> str:
     """What was told before is not to be built upon: a snapshot follows."""
     return encode({"channel": channel, "symbol": symbol, "type": "resync", "reason": reason})
@@ -140,6 +147,7 @@ def execution(info: Any, *, shard_id: int, epoch: int, told: Execution) -> str:
         quantity=told.quantity,
         remaining=told.remaining,
         filled=told.filled,
+        status=told.status,
         reason=told.reason,
         actor=None,
         at=told.at,

@@ -23,10 +23,12 @@ from orders import selectors, status
 from orders.feed import frames, reading
 from orders.feed.board import Board, Sink
 from orders.feed.books import BookFeed, Books, BookView
-from orders.feed.frames import BOOK
+from orders.feed.frames import BOOK, TRADES
 from orders.feed.publisher import CommitMessage
+from orders.feed.sessions import Sessions, SessionView
 from orders.feed.streams import Opening, Streams
 from orders.feed.tapes import Tapes
+from orders.levels import InstrumentLevels, level_list
 from orders.schemas.problems import ProblemError
 from orders.selectors import InstrumentInfo
 
@@ -78,9 +80,15 @@ class Hub:
         view = None if life is None else life.view(instrument_id, depth)
         return view or _view_from_tables(selectors.instrument_by_id(instrument_id), depth)
 
+    def instrument(self, instrument_id: int) -> SessionView:
+        """Where an instrument's session stands, as fresh as ``book``. Any thread. Raises ``KeyError`` for an unknown id."""
+        life = self._life
+        view = None if life is None else life.session(instrument_id)
+        return view or _session_from_tables(selectors.instrument_by_id(instrument_id))
+
     # For sockets, in the loop
 
-    def instrument(self, symbol: str) -> InstrumentInfo | None:
+    def find(self, symbol: str) -> InstrumentInfo | None:
         """What is known here of a symbol."""
         return None if self._life is None else self._life.books.instrument(symbol)
 
@@ -109,6 +117,15 @@ class Hub:
                 life.board.catch_up()
                 life.tapes.subscribe(sink, info)
 
+    def subscribe_instrument(self, sink: Sink, info: InstrumentInfo) -> None:
+        """Where the session stands, then every change of it."""
+        life = self._life
+        if life is not None:
+            with life.board.lock:
+                life.board.catch_up()
+                if not life.sessions.subscribe(sink, info):
+                    life.books.load(info.shard_id)
+
     def unsubscribe(self, sink: Sink, channel: str, instrument_id: int) -> None:
         """At whatever depth."""
         if self._life is not None:
@@ -135,7 +152,8 @@ class Life:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.board = Board(loop, self._absorb)
-        self.books = Books(self.board)
+        self.sessions = Sessions(self.board)
+        self.books = Books(self.board, self.sessions.load)
         self.tapes = Tapes(self.board)
         self.streams = Streams(self.board)
         self._inbox: deque[CommitMessage] = deque(maxlen=MAX_WAITING_COMMITS)
@@ -202,15 +220,25 @@ class Life:
         known, shard.epoch = shard.epoch, message.epoch
         if known and known < message.epoch:
             self._distrust(message.shard_id, "epoch")
+        if known and shard.sequence < message.previous:
+            # A commit is missing. Books, tapes and streams see that by themselves, where it is about them.
+            self.sessions.distrust(message.shard_id)
+            shard.missed = message.sequence
+            self.board.later(self.books.load, message.shard_id)
         shard.sequence = max(shard.sequence, message.sequence)
+        self.sessions.absorb(message)
         self.books.absorb(message)
         for told in message.trades:
             self.tapes.absorb(told)
         self.streams.absorb(message, self.books.info)
 
     def _distrust(self, shard_id: int, reason: str) -> None:
+        # What is being read right now may be older than what was lost.
+        shard = self.board.shard(shard_id)
+        shard.missed = shard.sequence
         self.books.distrust(shard_id, reason)
         self.tapes.distrust(shard_id, reason)
+        self.sessions.distrust(shard_id)
         self.streams.distrust(shard_id)
 
     def _heartbeat(self) -> None:
@@ -244,6 +272,11 @@ class Life:
             book = self.books.live(instrument_id)
             return None if book is None else book.view(depth)
 
+    def session(self, instrument_id: int) -> SessionView | None:
+        with self.board.lock:
+            self._absorb()
+            return self.sessions.live(instrument_id)
+
     def connect(self, sink: Sink) -> bool:
         with self.board.lock:
             self.board.sinks[sink] = set()
@@ -264,15 +297,25 @@ class Life:
                 if key[:2] == (channel, instrument_id) and self.board.leave(sink, key):
                     if channel == BOOK:
                         self.books.close_window(instrument_id, key[2])
-                    else:
+                    elif channel == TRADES:
                         self.tapes.cool(instrument_id)
 
 
+def _from_tables(info: InstrumentInfo) -> tuple[InstrumentLevels, int, int]:
+    epoch, sequence, found = level_list(shard_id=info.shard_id, instrument_id=info.id)
+    return found[0], epoch, sequence
+
+
 def _view_from_tables(info: InstrumentInfo, depth: int) -> BookView:
-    epoch, _, found = selectors.level_list(shard_id=info.shard_id, instrument_id=info.id)
+    found, epoch, _ = _from_tables(info)
     book = BookFeed(info)
-    book.load(found[0], epoch, time_ns() // 1000)
+    book.load(found, epoch, time_ns() // 1000)
     return book.view(depth)
+
+
+def _session_from_tables(info: InstrumentInfo) -> SessionView:
+    found, epoch, sequence = _from_tables(info)
+    return SessionView(epoch, sequence, found.phase, found.phase_until, found.indicative, time_ns() // 1000)
 
 
 def _say_goodbye(sinks: Iterable[Sink], beat: asyncio.TimerHandle | None) -> None:

@@ -7,8 +7,10 @@ absolute, so a message can be dropped or repeated and the replica that finds out
 from collections.abc import Callable
 from typing import NamedTuple
 
+from matching.auction import Uncross, indicative, is_call
 from matching.engine import Engine
 from matching.order import Order
+from matching.state import Instrument
 from orders.batch import Batch, EventRow
 from orders.models.trading import SEQUENCE_MASK
 
@@ -53,17 +55,30 @@ class Execution(NamedTuple):
     quantity: int
     remaining: int
     filled: int
+    status: int
     reason: int
     at: int
 
 
+class SessionTold(NamedTuple):
+    """Where an instrument's session stands: its phase, when that ends by itself (0: not), and while an auction is called the
+    uncross that would be now (None: nothing crosses)."""
+
+    instrument_id: int
+    phase: int
+    phase_until: int
+    indicative: Uncross | None
+
+
 class CommitMessage(NamedTuple):
-    """Everything one commit means for the feed."""
+    """Everything one commit means for the feed. ``previous`` is the shard's last sequence before it."""
 
     shard_id: int
     epoch: int
     sequence: int
+    previous: int
     at: int
+    sessions: tuple[SessionTold, ...]
     books: tuple[BookChange, ...]
     trades: tuple[TradesTold, ...]
     executions: tuple[Execution, ...]
@@ -82,11 +97,17 @@ class Publisher:
         self._accounts: dict[int, int] = {}
         self._books: dict[int, int] = {}
         self._trades: dict[int, int] = {}
+        self._sessions: dict[int, SessionTold] = {}
+        self._sequence = 0
 
-    def reset(self, books: dict[int, int], trades: dict[int, int]) -> None:
-        """Start over after a recovery: the last displayed change and the last trade of each instrument."""
+    def reset(self, engine: Engine, sequence: int, books: dict[int, int], trades: dict[int, int]) -> None:
+        """Start over after a recovery as of ``sequence``: the last displayed change and last trade of each instrument."""
         self._books = dict(books)
         self._trades = dict(trades)
+        self._sessions = {
+            instrument.instrument_id: session_of(instrument) for instrument in engine.instruments.values()
+        }
+        self._sequence = sequence
         self._accounts.clear()
 
     def prepare(self, batch: Batch) -> None:
@@ -101,7 +122,9 @@ class Publisher:
             batch.shard_id,
             epoch,
             sequence,
+            self._sequence,
             at,
+            self._session_changes(batch),
             self._book_changes(batch),
             self._trades_told(batch),
             tuple(
@@ -111,8 +134,19 @@ class Publisher:
             ),
             tuple(batch.instruments),
         )
+        self._sequence = sequence
         for listener in self.listeners:
             listener(message)
+
+    def _session_changes(self, batch: Batch) -> tuple[SessionTold, ...]:
+        """Only an instrument that the batch touched can stand otherwise than it was told."""
+        changes = []
+        for instrument_id, instrument in batch.instruments.items():
+            session = session_of(instrument)
+            if self._sessions.get(instrument_id) != session:
+                self._sessions[instrument_id] = session
+                changes.append(session)
+        return tuple(changes)
 
     def _book_changes(self, batch: Batch) -> tuple[BookChange, ...]:
         changes = []
@@ -151,9 +185,16 @@ class Publisher:
             row.quantity,
             row.remaining,
             row.filled,
+            row.status or 0,
             row.reason,
             row.at,
         )
+
+
+def session_of(instrument: Instrument) -> SessionTold:
+    """Where a live instrument's session stands."""
+    found = indicative(instrument) if is_call(instrument.phase) else None
+    return SessionTold(instrument.instrument_id, instrument.phase, instrument.phase_until, found)
 
 
 def _level_now(engine: Engine, instrument_id: int, side: int, price: int) -> tuple[int, int, int, int]:

@@ -8,8 +8,9 @@ from django.db import connection
 from orders import selectors
 from orders.feed import frames
 from orders.feed.publisher import Execution, TradeTold
+from orders.levels import InstrumentLevels, level_list
 from orders.schemas.problems import ProblemError, invalid
-from orders.selectors import InstrumentInfo, InstrumentLevels
+from orders.selectors import InstrumentInfo
 
 # Events a resume may bring; a client that was away longer reads them over REST first.
 MAX_RESUME_EVENTS = 10_000
@@ -29,8 +30,8 @@ def in_thread(read: Callable[..., Answer], *arguments: object) -> Answer:
 
 
 def levels(shard_id: int) -> tuple[int, int, list[InstrumentLevels]]:
-    """Epoch, last sequence and all levels of a shard, in one consistent read."""
-    return selectors.level_list(shard_id=shard_id)
+    """Epoch, last sequence and all levels and sessions of a shard, in one consistent read."""
+    return level_list(shard_id=shard_id)
 
 
 def shard_ids() -> list[int]:
@@ -73,6 +74,7 @@ def executions(account_id: int, shard_id: int, after: int | None, epoch: int) ->
             row.quantity,
             row.remaining,
             row.filled,
+            row.status or 0,
             row.reason,
             row.at,
         )

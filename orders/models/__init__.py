@@ -1,17 +1,22 @@
 """Tables. Only ``orders.engine`` and migrations write trading tables; everybody else reads through ``orders.selectors``."""
 
 from orders.models.accounts import Account, ApiKey
+from orders.models.calendar import Calendar, KeptSchedule
 from orders.models.market import Instrument, Shard
 from orders.models.snapshots import BookSnapshot
-from orders.models.trading import ClientOrderId, Event, Order, Position, Trade
+from orders.models.trading import ClientOrderId, Deposit, Event, Lease, Order, Position, Trade
 
 __all__ = [
     "Account",
     "ApiKey",
     "BookSnapshot",
+    "Calendar",
     "ClientOrderId",
+    "Deposit",
     "Event",
     "Instrument",
+    "KeptSchedule",
+    "Lease",
     "Order",
     "Position",
     "Shard",

@@ -9,6 +9,8 @@ from orders.fields import BigUnitsField, MicrosField
 
 # Decimals a price or quantity may have on the wire.
 MAX_DECIMALS = 12
+# ``Instrument.trails`` where no trailing stop waits.
+NO_TRAILS = '{"buy":[],"sell":[]}'
 
 
 class Shard(models.Model):
@@ -30,7 +32,13 @@ class Shard(models.Model):
 
 
 class Instrument(models.Model):
-    """What can be traded: rules, phase, and where its market stands. Prices and quantities in units."""
+    """What can be traded: rules, phase, and where its market stands. Prices and quantities in units.
+
+    ``phase_until`` (microseconds since 1970, 0: nothing) is when the phase ends by itself. ``schedule`` is the phase changes
+    as they were last set, JSON ``[[at, phase], …]``: those at or before the shard's ``at`` have happened. ``trails`` is where
+    the best prices of the waiting trailing stops stand, JSON ``{"buy": [[priority, best], …], "sell": …}`` (see
+    ``matching.stops.best_of``): one row moves instead of every order's.
+    """
 
     symbol = models.CharField(
         max_length=32,
@@ -49,11 +57,19 @@ class Instrument(models.Model):
     max_notional = BigUnitsField(default=0)
     collar_bps = models.PositiveIntegerField(default=0)
     reference_price = models.BigIntegerField(default=0)
+    breaker_us = models.BigIntegerField(default=0)
     phase = models.SmallIntegerField(choices=list(enumerate(PHASE_NAMES)), default=CONTINUOUS)
+    phase_until = models.BigIntegerField(default=0)
+    schedule = models.TextField(default="[]")
+    trails = models.TextField(default=NO_TRAILS)
     last_price = models.BigIntegerField(default=0)
     book_sequence = models.BigIntegerField(default=0)
     last_trade_sequence = models.BigIntegerField(default=0)
     created_at = MicrosField()
+    # Whose sessions its schedule is made from; nothing the engine knows of.
+    calendar = models.ForeignKey(
+        "orders.Calendar", on_delete=models.PROTECT, null=True, blank=True, related_name="instruments"
+    )
 
     class Meta:
         ordering = ("symbol",)
@@ -71,9 +87,15 @@ class Instrument(models.Model):
                     max_quantity__gte=F("min_quantity"),
                     max_quantity__lte=MAX_UNITS,
                     reference_price__gte=0,
+                    breaker_us__gte=0,
                 ),
             ),
             models.CheckConstraint(name="instrument_phase", condition=Q(phase__gte=0, phase__lt=len(PHASE_NAMES))),
+            # Only a phase without trading ends by itself.
+            models.CheckConstraint(
+                name="instrument_phase_until",
+                condition=Q(phase_until=0) | Q(phase_until__gt=0) & ~Q(phase=CONTINUOUS),
+            ),
         )
 
     def __str__(self) -> str:

@@ -7,11 +7,11 @@ from orders.models.market import Instrument, Shard
 
 
 class BookSnapshot(models.Model):
-    """One instrument's resting orders as they stood after event ``sequence`` of its shard.
+    """One instrument's open orders as they stood after event ``sequence`` of its shard, also those that wait outside the book.
 
-    ``data`` is zlib-compressed lines, an order each (see ``matching.codec``), ``checksum`` the BLAKE2b of what they were
-    before compression. ``saved_through`` is the last sequence it was found still true at: a save of an unchanged book only
-    moves that.
+    Levels and best prices are of those that rest in it. ``data`` is zlib-compressed lines, an order each (see
+    ``matching.codec``), ``checksum`` the BLAKE2b of what they were before compression. ``saved_through`` is the last sequence
+    it was found still true at: a save of an unchanged book only moves that.
     """
 
     shard = models.ForeignKey(Shard, on_delete=models.PROTECT, related_name="+")

@@ -6,9 +6,9 @@ that the instrument's decimals cannot express.
 
 import re
 from ipaddress import ip_network
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from matching.commands import DefineAccount, DefineInstrument
@@ -18,6 +18,7 @@ from matching.values import (
     DEFAULT_MAX_OPEN_ORDERS,
     MAX_UNITS,
     PHASE_NAMES,
+    SECOND_US,
 )
 from orders.schemas.decimals import PositiveDecimal, UnitsOverflow, from_units, to_units
 from orders.schemas.orders import Request
@@ -27,6 +28,10 @@ from orders.schemas.problems import ProblemError
 MAX_DECIMALS = 12
 # What the column of open orders holds on every database.
 MAX_COUNT = 2**31 - 1
+# Messages a second the engine can count: one a microsecond.
+MAX_RATE = SECOND_US
+# A circuit breaker's auction, or a phase that is to end by itself, longer than a day would be a mistake.
+MAX_PHASE_SECONDS = 86_400
 # Characters the column of an address list holds.
 MAX_ADDRESSES = 400
 
@@ -37,6 +42,7 @@ Scope = Literal["read", "trade", "cancel", "operate"]
 Decimals = Annotated[int, Field(ge=0, le=MAX_DECIMALS)]
 Currency = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Z0-9][A-Z0-9._-]{0,15}$")]
 Units = Annotated[int, Field(ge=0, le=MAX_UNITS)]
+PhaseSeconds = Annotated[int, Field(ge=1, le=MAX_PHASE_SECONDS)]
 
 
 def _collar(text: str) -> str:
@@ -56,7 +62,10 @@ def _networks(text: str) -> str:
 
 
 class InstrumentDefinition(Request):
-    """An instrument and its rules; decimals as strings. What is None has no limit (the minimum: one step)."""
+    """An instrument and its rules; decimals as strings. What is None has no limit (the minimum: one step).
+
+    ``circuit_breaker_seconds`` is how long the auction lasts that begins when a market order meets the collar.
+    """
 
     symbol: Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Z0-9][A-Z0-9._-]{0,31}$")]
     base: Currency
@@ -70,6 +79,7 @@ class InstrumentDefinition(Request):
     max_notional: PositiveDecimal | None = None
     price_collar: Annotated[str, AfterValidator(_collar)] | None = None
     reference_price: PositiveDecimal | None = None
+    circuit_breaker_seconds: PhaseSeconds | None = None
     phase: Phase = "continuous"
 
     def to_command(self, instrument_id: int = 0) -> DefineInstrument:
@@ -96,6 +106,7 @@ class InstrumentDefinition(Request):
             0 if self.price_collar is None else to_units(self.price_collar, _COLLAR_DECIMALS)[0],
             units("reference_price", self.price_decimals, 0),
             PHASE_NAMES.index(self.phase),
+            (self.circuit_breaker_seconds or 0) * SECOND_US,
         )
         if not errors:
             errors = _contradictions(command)
@@ -130,12 +141,14 @@ def _exact(field: str, text: str, decimals: int, most: int, errors: list[dict[st
 
 
 def _contradictions(command: DefineInstrument) -> list[dict[str, str]]:
-    """Rules under which nothing could ever be ordered."""
+    """Rules under which nothing could ever be ordered, or that could never come into play."""
     if command.max_quantity < command.min_quantity:
         return [_error("max_quantity", "below_minimum", "is below the minimum quantity")]
     steps = -(-command.min_quantity // command.quantity_step)
     if steps * command.quantity_step > command.max_quantity:
         return [_error("quantity_step", "no_quantity", "has no multiple between minimum and maximum quantity")]
+    if command.breaker_us and not command.collar_bps:
+        return [_error("circuit_breaker_seconds", "without_collar", "needs a price collar: that is what breaks it")]
     return []
 
 
@@ -144,12 +157,17 @@ def _error(field: str, code: str, message: str) -> dict[str, str]:
 
 
 class AccountLimits(Request):
-    """State and limits of an account. Quantities are raw units of whatever is traded; 0 = no limit, but for open orders."""
+    """State and limits of an account. Quantities are raw units of whatever is traded; 0 = no limit, but for open orders.
+
+    ``max_rate`` is messages a second; cancels are not counted. A ``funded`` account trades only what it can pay for.
+    """
 
     state: AccountState = "active"
     max_open_orders: Annotated[int, Field(ge=0, le=MAX_COUNT)] = DEFAULT_MAX_OPEN_ORDERS
     max_order_quantity: Units = 0
     max_position: Units = 0
+    max_rate: Annotated[int, Field(ge=0, le=MAX_RATE)] = 0
+    funded: bool = False
 
     def to_command(self, account_id: int) -> DefineAccount:
         return DefineAccount(
@@ -158,6 +176,8 @@ class AccountLimits(Request):
             self.max_open_orders,
             self.max_order_quantity,
             self.max_position,
+            self.max_rate,
+            self.funded,
         )
 
 
@@ -167,3 +187,16 @@ class KeyRequest(Request):
     name: Annotated[str, StringConstraints(max_length=64)] = ""
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=len(get_args(Scope)))]
     addresses: Annotated[str, StringConstraints(max_length=MAX_ADDRESSES), AfterValidator(_networks)] = ""
+
+
+class PhaseRequest(Request):
+    """A phase to be entered now. ``lasts_seconds``: then it opens by itself; not for the phase that is open already."""
+
+    phase: Literal["closed", "pre_open", "auction", "no_cancel", "continuous", "halted"]
+    lasts_seconds: PhaseSeconds | None = None
+
+    @model_validator(mode="after")
+    def _ends_in_trading(self) -> Self:
+        if self.lasts_seconds is not None and self.phase == "continuous":
+            raise PydanticCustomError("no_end", "an open market does not open by itself: leave the seconds out")
+        return self

@@ -28,6 +28,15 @@ PositiveDecimal = Annotated[
     AfterValidator(_positive),
 ]
 
+# A percentage in basis points: above 0, below 100, with at most two decimals that say something.
+PERCENT_PATTERN = r"^[0-9]{1,2}(\.[0-9]{1,2}0{0,10})?$"
+PERCENT_DECIMALS = 2
+PercentText = Annotated[
+    str,
+    StringConstraints(strict=True, pattern=PERCENT_PATTERN),
+    AfterValidator(_positive),
+]
+
 
 class UnitsOverflow(ValueError):
     """The number passes what the core holds (2**53 - 1 units)."""
@@ -47,6 +56,14 @@ def to_units(text: str, decimals: int) -> tuple[int, bool]:
     if units > MAX_UNITS:
         raise UnitsOverflow(text)
     return units, len(fraction) <= decimals
+
+
+def plain(text: str | None) -> str:
+    """A decimal by value, for comparing requests: "100.50" and "0100.5" are the same."""
+    if text is None:
+        return ""
+    whole, _, fraction = text.partition(".")
+    return f"{whole.lstrip('0')}.{fraction.rstrip('0')}"
 
 
 def from_units(units: int, decimals: int) -> str:

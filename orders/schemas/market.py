@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel
+from pydantic import AfterValidator, BaseModel, Field
 from pydantic_core import PydanticCustomError
 
 from orders.schemas.orders import Side, SymbolText
@@ -72,13 +72,32 @@ class StatusOut(BaseModel):
     shards: list[ShardOut]
 
 
+State = Literal["closed", "pre_open", "auction", "continuous", "halted", "no_cancel"]
+
+
+class PhaseChangeOut(BaseModel):
+    """A state that the instrument will enter by its schedule."""
+
+    at: str
+    state: State
+
+
+class IndicativeOut(BaseModel):
+    """What an auction would come to if it ended now; the surplus is what stays unfilled, negative on the sell side."""
+
+    price: str
+    volume: str
+    surplus: str
+
+
 class InstrumentOut(BaseModel):
     """What can be traded, and its rules. ``price_collar`` is a fraction of the reference price; null means no limit."""
 
     symbol: str
     base: str
     quote: str
-    state: Literal["closed", "pre_open", "auction", "continuous", "halted", "no_cancel"]
+    state: State
+    phase_ends_at: str | None = Field(description="When it opens by itself; null where it does not.")
     price_decimals: int
     quantity_decimals: int
     price_tick: str
@@ -88,7 +107,10 @@ class InstrumentOut(BaseModel):
     max_notional: str | None
     price_collar: str | None
     reference_price: str | None
+    circuit_breaker_seconds: int | None = Field(description="How long an auction is called when the collar is met.")
     last_price: str | None
+    schedule: list[PhaseChangeOut] = Field(description="The next changes of state.")
+    indicative: IndicativeOut | None = Field(description="In an auction: where it stands. Null where nothing crosses.")
 
 
 class InstrumentPage(BaseModel):

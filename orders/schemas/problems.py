@@ -87,7 +87,7 @@ def from_validation(error: ValidationError, prefix: str = "") -> ProblemError:
     found = error.errors(include_url=False, include_context=False, include_input=False)
     errors = [
         {
-            "field": (prefix + ".".join(str(part) for part in item["loc"]))[:200],
+            "field": (prefix + ".".join(str(part) for part in item["loc"])).rstrip(".")[:200],
             "code": _CODE_OF_PYDANTIC_TYPE.get(item["type"], item["type"]),
             "message": item["msg"],
         }

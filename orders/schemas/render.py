@@ -4,34 +4,22 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from matching.events import (
-    ACCEPTED,
-    AMENDED,
-    CANCELED,
-    DECREMENTED,
-    FILL_MAKER,
-    FILL_TAKER,
-    KIND_NAMES,
-    REJECTED,
-    REPLACED,
-)
-from matching.values import CANCELED as STATUS_CANCELED
+from matching.events import FILL_MAKER, FILL_TAKER, KIND_NAMES, UNCROSSED
 from matching.values import (
-    FILLED,
-    NEW,
-    PARTIALLY_FILLED,
+    NO_ROLE,
+    OCO_LIMIT,
+    OCO_STOP,
+    PHASE_NAMES,
     REASON_NAMES,
+    ROLE_NAMES,
     SIDE_NAMES,
     STATUS_NAMES,
     STP_NAMES,
     TIME_IN_FORCE_NAMES,
     TYPE_NAMES,
 )
-from matching.values import REJECTED as STATUS_REJECTED
 from orders.fields import micros_to_datetime
-from orders.schemas.decimals import from_units, ratio_from_units
-
-_ORDER_EVENTS = frozenset((ACCEPTED, REJECTED, FILL_MAKER, FILL_TAKER, AMENDED, REPLACED, DECREMENTED, CANCELED))
+from orders.schemas.decimals import PERCENT_DECIMALS, from_units, ratio_from_units
 
 
 @lru_cache(maxsize=1024)
@@ -45,11 +33,20 @@ def wire_time(moment: int | datetime) -> str:
     return value.isoformat(timespec="microseconds")[:-6] + "Z"
 
 
-def order_out(order: Any, instrument: Any, account_name: str) -> dict[str, Any]:
-    """``schemas.orders.OrderOut`` of an ``Order`` row or an ``OrderRecord``; ``instrument`` needs symbol and decimals."""
+def order_out(order: Any, instrument: Any, account_name: str, stop_price: int | None = None) -> dict[str, Any]:
+    """``schemas.answers.OrderOut`` of an ``Order`` row or an ``OrderRecord``; ``instrument`` needs symbol and decimals.
+
+    ``stop_price`` is that of a trailing stop that waits, which its row does not have.
+    """
     price_decimals = instrument.price_decimals
     quantity_decimals = instrument.quantity_decimals
     filled = order.filled
+    group_id = order.group_id
+
+    def price(units: int | None) -> str | None:
+        return None if units is None else from_units(units, price_decimals)
+
+    shown = order.display_quantity
     return {
         "id": str(order.id),
         "client_order_id": order.client_order_id,
@@ -59,12 +56,17 @@ def order_out(order: Any, instrument: Any, account_name: str) -> dict[str, Any]:
         "type": TYPE_NAMES[order.type],
         "time_in_force": TIME_IN_FORCE_NAMES[order.time_in_force],
         "post_only": order.post_only,
-        "price": None if order.price is None else from_units(order.price, price_decimals),
-        "stop_price": None,
+        "price": price(order.price),
+        "stop_price": price(order.stop_price or stop_price),
+        "trail_price": price(order.trail),
+        "trail_percent": None if order.trail_bps is None else from_units(order.trail_bps, PERCENT_DECIMALS),
         "quantity": from_units(order.quantity, quantity_decimals),
-        "display_quantity": None,
-        "expires_at": None,
+        "display_quantity": None if shown is None else from_units(shown, quantity_decimals),
+        "expires_at": None if order.expires_at is None else wire_time(order.expires_at),
         "self_trade_prevention": STP_NAMES[order.self_trade_prevention],
+        "order_class": order_class(order.role),
+        "group_id": None if group_id is None else str(group_id),
+        "role": ROLE_NAMES[order.role] or None,
         "filled_quantity": from_units(filled, quantity_decimals),
         "remaining_quantity": from_units(order.remaining, quantity_decimals),
         "canceled_quantity": from_units(order.canceled, quantity_decimals),
@@ -76,6 +78,13 @@ def order_out(order: Any, instrument: Any, account_name: str) -> dict[str, Any]:
         "created_at": wire_time(order.created_at),
         "updated_at": wire_time(order.updated_at),
     }
+
+
+def order_class(role: int) -> str:
+    """What an order was placed as, from its role among those it was placed with."""
+    if role == NO_ROLE:
+        return "simple"
+    return "oco" if role in (OCO_LIMIT, OCO_STOP) else "bracket"
 
 
 def fill_out(
@@ -135,15 +144,19 @@ def level_out(level: tuple[int, int, int], instrument: Any) -> list[Any]:
     ]
 
 
-def event_status(kind: int, remaining: int, filled: int) -> int:
-    """The status an order has after an event."""
-    if kind == REJECTED:
-        return STATUS_REJECTED
-    if kind == CANCELED:
-        return STATUS_CANCELED
-    if not remaining:
-        return FILLED
-    return PARTIALLY_FILLED if filled else NEW
+def session_out(session: Any, instrument: Any) -> dict[str, Any]:
+    """Where an instrument's session stands: ``session`` has phase, its end (0: none) and the indicative uncross or None.
+
+    The surplus is signed: what stays unfilled on the sell side is below zero.
+    """
+    found = session.indicative
+    return {
+        "state": PHASE_NAMES[session.phase],
+        "phase_ends_at": wire_time(session.phase_until) if session.phase_until else None,
+        "indicative_price": None if found is None else from_units(found.price, instrument.price_decimals),
+        "indicative_volume": None if found is None else from_units(found.volume, instrument.quantity_decimals),
+        "indicative_surplus": None if found is None else from_units(found.surplus, instrument.quantity_decimals),
+    }
 
 
 def event_out(
@@ -158,13 +171,16 @@ def event_out(
     quantity: int,
     remaining: int,
     filled: int,
+    status: int | None,
     reason: int,
     actor: str | None,
     at: int | datetime,
     instrument: Any | None,
 ) -> dict[str, Any]:
     """``schemas.orders.EventOut``: one event, of an order or of the configuration."""
-    of_order = kind in _ORDER_EVENTS and instrument is not None
+    of_order = order_id is not None and instrument is not None
+    # An uncross is an instrument's: its price and its volume.
+    has_numbers = of_order or (kind == UNCROSSED and instrument is not None)
     trade = sequence if kind == FILL_MAKER else sequence - 1 if kind == FILL_TAKER else None
     return {
         "shard": shard_id,
@@ -174,11 +190,11 @@ def event_out(
         "client_order_id": client_order_id or None,
         "symbol": None if instrument is None else instrument.symbol,
         "side": None if side is None else SIDE_NAMES[side],
-        "price": from_units(price, instrument.price_decimals) if of_order and price else None,
-        "quantity": from_units(quantity, instrument.quantity_decimals) if of_order else None,
+        "price": from_units(price, instrument.price_decimals) if has_numbers and price else None,
+        "quantity": from_units(quantity, instrument.quantity_decimals) if has_numbers else None,
         "filled_quantity": from_units(filled, instrument.quantity_decimals) if of_order else None,
         "remaining_quantity": from_units(remaining, instrument.quantity_decimals) if of_order else None,
-        "status": STATUS_NAMES[event_status(kind, remaining, filled)] if of_order else None,
+        "status": None if status is None else STATUS_NAMES[status],
         "reason": REASON_NAMES[reason] or None,
         "liquidity": "maker" if kind == FILL_MAKER else "taker" if kind == FILL_TAKER else None,
         "trade_id": None if trade is None else trade_id(shard_id, trade),

@@ -8,7 +8,7 @@ from orders.schemas.orders import Request, SymbolText
 from orders.schemas.problems import ProblemError, invalid
 
 # Channels of one instrument each, and those of an account.
-MarketChannel = Literal["book", "trades"]
+MarketChannel = Literal["book", "trades", "instruments"]
 Depth = Literal[10, 25, 100, 500, 1000]
 DEFAULT_DEPTH: Depth = 25
 
@@ -47,6 +47,12 @@ class SubscribeTrades(Message):
     symbols: Symbols
 
 
+class SubscribeInstruments(Message):
+    op: Literal["subscribe"]
+    channel: Literal["instruments"]
+    symbols: Symbols
+
+
 class SubscribeExecutions(Message):
     """``after`` maps a shard to the sequence of the last event the client has."""
 
@@ -70,14 +76,23 @@ class Ping(Message):
     op: Literal["ping"]
 
 
-ClientMessage = (
-    Auth | SubscribeBook | SubscribeTrades | SubscribeExecutions | UnsubscribeMarket | UnsubscribeExecutions | Ping
-)
+SubscribeMarket = SubscribeBook | SubscribeTrades | SubscribeInstruments
+ClientMessage = Auth | SubscribeMarket | SubscribeExecutions | UnsubscribeMarket | UnsubscribeExecutions | Ping
 
 _BY_OP: dict[str, type[ClientMessage]] = {"auth": Auth, "ping": Ping}
 _BY_CHANNEL: dict[str, dict[str, type[ClientMessage]]] = {
-    "subscribe": {"book": SubscribeBook, "trades": SubscribeTrades, "executions": SubscribeExecutions},
-    "unsubscribe": {"book": UnsubscribeMarket, "trades": UnsubscribeMarket, "executions": UnsubscribeExecutions},
+    "subscribe": {
+        "book": SubscribeBook,
+        "trades": SubscribeTrades,
+        "instruments": SubscribeInstruments,
+        "executions": SubscribeExecutions,
+    },
+    "unsubscribe": {
+        "book": UnsubscribeMarket,
+        "trades": UnsubscribeMarket,
+        "instruments": UnsubscribeMarket,
+        "executions": UnsubscribeExecutions,
+    },
 }
 _OPS = ", ".join((*_BY_OP, *_BY_CHANNEL))
 _ID: TypeAdapter[int | str | None] = TypeAdapter(MessageId | None, config=ConfigDict(strict=True))

@@ -119,13 +119,15 @@ class SocketConsumer(AsyncConsumer):
 
     async def _instrument(self, symbol: str) -> InstrumentInfo:
         """Raises ``unknown_symbol``."""
-        return self._hub.instrument(symbol) or await in_thread(selectors.instrument_by_symbol, symbol)
+        return self._hub.find(symbol) or await in_thread(selectors.instrument_by_symbol, symbol)
 
     def _ask(self, channel: str, info: InstrumentInfo, depth: int) -> None:
         if channel == "book":
             self._hub.subscribe_book(self, info, depth)
-        else:
+        elif channel == "trades":
             self._hub.subscribe_trades(self, info)
+        else:
+            self._hub.subscribe_instrument(self, info)
 
     # The hub's side
 

@@ -32,7 +32,7 @@ from orders.schemas.socket import (
     Ping,
     SubscribeBook,
     SubscribeExecutions,
-    SubscribeTrades,
+    SubscribeMarket,
     UnsubscribeMarket,
     message_id,
     parse_message,
@@ -71,7 +71,7 @@ class Authenticate:
 
 @dataclass(frozen=True, slots=True)
 class Subscribe:
-    """To do: find the symbols, ``subscribed``, then ask the hub; or ``refused``. ``depth`` is 0 for trades."""
+    """To do: find the symbols, ``subscribed``, then ask the hub; or ``refused``. ``depth`` is 0 but for books."""
 
     id: MessageId | None
     channel: str
@@ -152,7 +152,7 @@ class SocketProtocol:
             return None
         if isinstance(message, Auth):
             return self._auth(message)
-        if isinstance(message, SubscribeBook | SubscribeTrades):
+        if isinstance(message, SubscribeMarket):
             return self._subscribe(message)
         if isinstance(message, SubscribeExecutions):
             return self._subscribe_executions(message)
@@ -167,7 +167,7 @@ class SocketProtocol:
             raise ProblemError("invalid_request", "Leave the private channels before you become somebody else.")
         return Authenticate(message.id, message.key)
 
-    def _subscribe(self, message: SubscribeBook | SubscribeTrades) -> Task:
+    def _subscribe(self, message: SubscribeMarket) -> Task:
         if not self._public:
             self._expect_scope()
         depth = message.depth if isinstance(message, SubscribeBook) else 0

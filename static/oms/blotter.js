@@ -1,11 +1,13 @@
 // The tables of own open orders and fills, with amending and canceling in place.
 
+import { AmendForm } from "./amend.js";
 import { byId, element, notice, setData, setText } from "./dom.js";
 import { request, retrying } from "./rest.js";
-import { capital, clock, fillWords, orderWords, termsWords } from "./words.js";
+import { capital, clock, fillWords, orderWords, relationWords, stopWords, termsWords } from "./words.js";
 
 // A cancel or an amend may be sent twice without harm: both say how the order is to be, not what to change.
 const ATTEMPTS = 6;
+const COLUMNS = 8;
 
 export class Blotter {
   constructor({ own, rules }) {
@@ -24,17 +26,18 @@ export class Blotter {
   }
 
   #drawOrders() {
-    const orders = [...this.own.orders.values()].sort((one, other) => (BigInt(one.id) < BigInt(other.id) ? 1 : -1));
+    const orders = [...this.own.orders.values()].sort(newestFirst);
     for (const [id, row] of this.rows) if (!this.own.orders.has(id)) this.#remove(id, row);
     let place = this.body.firstElementChild;
-    for (const order of orders) {
+    for (const [index, order] of orders.entries()) {
       const row = this.rows.get(order.id) ?? this.#newRow(order.id);
       this.#fillRow(row, order);
+      setData(row.line, "linked", linked(orders, index));
       if (row.line === place) place = place.nextElementSibling;
       else this.body.insertBefore(row.line, place);
       if (row.editor) {
-        if (row.editor === place) place = place.nextElementSibling;
-        else row.line.after(row.editor);
+        if (row.editor.row === place) place = place.nextElementSibling;
+        else row.line.after(row.editor.row);
       }
     }
     byId("orders-empty").hidden = orders.length > 0;
@@ -43,26 +46,36 @@ export class Blotter {
   }
 
   #newRow(id) {
-    const cell = (className, label) => element("td", { className, dataset: label ? { label } : {} });
+    const cell = (className, label, ...children) =>
+      element("td", { className, dataset: label ? { label } : {} }, ...children);
+    const total = element("span");
+    const tip = element("span", { className: "tip" });
+    const relation = element("span", { className: "relation" });
+    const terms = element("span");
     const cells = {
-      side: cell("side"), price: cell("price", "at"), quantity: cell("quantity"), filled: cell("filled", "Filled"),
-      terms: cell("terms"), placed: cell("placed"),
+      side: cell("side"), price: cell("price", "at"), stop: cell("stop", "Stop"), quantity: cell("quantity", "", total, tip),
+      filled: cell("filled", "Filled"), terms: cell("terms", "", relation, terms), placed: cell("placed"),
     };
     const amend = element("button", { type: "button", onclick: () => this.#edit(id) }, "Amend");
     const cancel = element("button", { type: "button", onclick: () => this.#cancel(id) }, "Cancel");
-    const line = element("tr", { dataset: { order: id } }, ...Object.values(cells), element("td", { className: "actions" }, amend, cancel));
-    const row = { line, cells, amend, cancel, editor: null };
+    const actions = element("td", { className: "actions" }, amend, cancel);
+    const line = element("tr", { dataset: { order: id } }, ...Object.values(cells), actions);
+    const row = { line, cells, total, tip, relation, terms, amend, cancel, editor: null };
     this.rows.set(id, row);
     return row;
   }
 
-  #fillRow({ line, cells, amend, cancel }, order) {
+  #fillRow({ line, cells, total, tip, relation, terms, amend, cancel }, order) {
     setData(line, "side", order.side);
+    setData(line, "waits", order.status === "untriggered" ? "true" : null);
     setText(cells.side, capital(order.side));
     setText(cells.price, order.price ?? "market");
-    setText(cells.quantity, order.quantity);
+    setText(cells.stop, stopWords(order));
+    setText(total, order.quantity);
+    setText(tip, order.display_quantity ? `shows ${order.display_quantity}` : "");
     setText(cells.filled, order.filled_quantity);
-    setText(cells.terms, termsWords(order));
+    setText(relation, relationWords(order, this.own.orders.has(order.group_id)));
+    setText(terms, termsWords(order));
     setText(cells.placed, clock(order.created_at));
     const words = orderWords(order, this.rules.base);
     amend.setAttribute("aria-label", `Amend: ${words}`);
@@ -71,10 +84,11 @@ export class Blotter {
 
   #remove(id, row) {
     this.rows.delete(id);
-    if (row.editor?.contains(document.activeElement) || row.line.contains(document.activeElement)) byId("orders-title").focus?.();
+    const focused = row.editor?.row.contains(document.activeElement) || row.line.contains(document.activeElement);
+    if (focused) byId("orders-title").focus();
     if (row.editor) notice("The order you were amending has ended.");
     row.line.remove();
-    row.editor?.remove();
+    row.editor?.row.remove();
   }
 
   // Amending: a form in a row of its own below the order
@@ -82,53 +96,35 @@ export class Blotter {
   #edit(id) {
     const row = this.rows.get(id);
     if (row.editor) return this.#close(row);
-    const order = this.own.orders.get(id);
-    const field = (name, value) =>
-      element("input", { name, value, inputMode: "decimal", autocomplete: "off", spellcheck: false, maxLength: 28 });
-    const price = field("price", order.price);
-    const quantity = field("quantity", order.quantity);
-    const note = element("p", { className: "note", attributes: { role: "alert" } });
-    const form = element(
-      "form",
-      { noValidate: true },
-      element("span", { className: "title" }, "Amend"),
-      element("label", {}, "Price", price),
-      element("label", { title: "The total, with what is filled already" }, "Total quantity", quantity),
-      element("button", { type: "submit" }, "Save"),
-      element("button", { type: "button", className: "quiet", onclick: () => this.#close(row) }, "Close"),
-    );
-    form.addEventListener("submit", (event) => { event.preventDefault(); this.#amend(id, row, { price, quantity, note }); });
-    form.addEventListener("keydown", (event) => event.key === "Escape" && this.#close(row));
-    row.editor = element("tr", { className: "editor" }, element("td", { colSpan: 7 }, form, note));
+    row.editor = new AmendForm({
+      order: this.own.orders.get(id),
+      columns: COLUMNS,
+      send: (changes) => this.#amend(id, row, changes),
+      close: () => this.#close(row),
+    });
     row.amend.setAttribute("aria-expanded", "true");
-    row.line.after(row.editor);
-    price.select();
+    row.line.after(row.editor.row);
+    row.editor.focus();
   }
 
   #close(row) {
-    row.editor?.remove();
+    row.editor?.row.remove();
     row.editor = null;
     row.amend.removeAttribute("aria-expanded");
     if (row.line.isConnected) row.amend.focus();
   }
 
-  async #amend(id, row, { price, quantity, note }) {
-    const order = this.own.orders.get(id);
-    const body = {};
-    if (price.value.trim() !== order.price) body.price = price.value.trim();
-    if (quantity.value.trim() !== order.quantity) body.quantity = quantity.value.trim();
-    if (!Object.keys(body).length) return this.#close(row);
-    setText(note, "");
+  async #amend(id, row, changes) {
     try {
-      const answer = await this.#carryOut(row, () => request("PATCH", `orders/${id}`, body));
+      const answer = await this.#carryOut(row, () => request("PATCH", `orders/${id}`, changes));
       this.#close(row);
       this.own.take(answer.body);
       const place = answer.body.priority_kept ? "It kept its place in the queue." : "It has a new place in the queue.";
       notice(`Amended: ${orderWords(answer.body, this.rules.base)}. ${place}`, { side: answer.body.side });
     } catch (error) {
-      setText(note, error.message);
-      row.editor ? price.focus() : notice(`Not amended. ${error.message}`, { refusal: true });
       if (error.outcome === "unknown") this.own.readSoon();
+      if (row.editor) throw error;
+      notice(`Not amended. ${error.message}`, { refusal: true });
     }
   }
 
@@ -187,6 +183,21 @@ export class Blotter {
     this.fillRows = kept;
     byId("fills-empty").hidden = rows.length > 0;
   }
+}
+
+/** The newest first, and what was placed together side by side, in the order in which it was. */
+function newestFirst(one, other) {
+  const [first, second] = [BigInt(one.group_id ?? one.id), BigInt(other.group_id ?? other.id)];
+  if (first !== second) return first < second ? 1 : -1;
+  return BigInt(one.id) < BigInt(other.id) ? -1 : 1;
+}
+
+/** Where an order stands among those of its group that are shown: "first", "middle", "last", or nothing. */
+function linked(orders, index) {
+  const group = orders[index].group_id;
+  if (!group) return null;
+  const [before, after] = [orders[index - 1]?.group_id === group, orders[index + 1]?.group_id === group];
+  return before ? (after ? "middle" : "last") : after ? "first" : null;
 }
 
 function newFillRow(fill) {

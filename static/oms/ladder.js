@@ -3,7 +3,7 @@
 import { fromUnits, toUnits } from "./decimals.js";
 import { byId, element, setData, setText } from "./dom.js";
 
-const LEVELS = 10;
+const LEVELS = 12;
 const LEVELS_ON_TALL_SCREENS = 16;
 const LEVELS_ON_PHONES = 7;
 const MOVED_MS = 700;
@@ -12,10 +12,12 @@ const tall = matchMedia("(min-height: 1050px)");
 const phone = matchMedia("(max-width: 760px)");
 
 export class Ladder {
-  /** `own()` gives a Map of price to our own open quantity in units, `pick(price)` hears which price was chosen. */
-  constructor({ book, rules, own, pick }) {
+  /** `own()` gives a Map of price to our own open quantity in units for each side, `market` knows the phase and the indicative price,
+   *  `pick(price)` hears which price was chosen. */
+  constructor({ book, rules, market, own, pick }) {
     this.book = book;
     this.rules = rules;
+    this.market = market;
     this.own = own;
     this.pick = pick;
     this.sides = { bids: byId("bids"), asks: byId("asks") };
@@ -42,11 +44,26 @@ export class Ladder {
     const totals = { bids: this.#totals(book.bids), asks: this.#totals(book.asks) };
     const largest = [totals.bids.at(-1) ?? 0n, totals.asks.at(-1) ?? 0n].reduce((one, two) => (one > two ? one : two));
     const own = this.own();
+    const crosses = this.#crossing();
     for (const side of ["bids", "asks"]) {
-      this.rows[side].forEach((row, index) => this.#drawRow(row, book[side][index], totals[side][index], largest, own));
+      this.rows[side].forEach((row, index) => {
+        const level = book[side][index];
+        this.#drawRow(row, level, totals[side][index], largest, own[side]);
+        setData(row.line, "crosses", level && crosses(side, level[0]) ? "true" : null);
+      });
     }
     this.#keepOneTabStop();
     setText(byId("middle-text"), this.#middle());
+  }
+
+  /** Which levels are to trade when a call ends: those the indicative price satisfies, or that reach the other side's best. */
+  #crossing() {
+    const { bids, asks } = this.book;
+    const units = (price) => toUnits(price, this.rules.priceDecimals);
+    if (!bids.length || !asks.length || units(bids[0][0]) < units(asks[0][0])) return () => false;
+    const at = this.market.indicative && units(this.market.indicative.price);
+    const [least, most] = at ? [at, at] : [units(asks[0][0]), units(bids[0][0])];
+    return (side, price) => (side === "bids" ? units(price) >= least : units(price) <= most);
   }
 
   #totals(levels) {
@@ -74,11 +91,13 @@ export class Ladder {
 
   #middle() {
     const { bids, asks } = this.book;
+    if (this.market.indicative) return this.market.indicativeWords;
     if (!bids.length && !asks.length) return "The book is empty: the first order makes the market";
     if (!asks.length) return "Nobody offers to sell";
     if (!bids.length) return "Nobody bids";
     const decimals = this.rules.priceDecimals;
     const [bid, ask] = [toUnits(bids[0][0], decimals), toUnits(asks[0][0], decimals)];
+    if (bid >= ask) return "Bids and asks overlap: they trade when the market opens";
     const tenthsOfBasisPoint = ((ask - bid) * 200_000n) / (ask + bid);
     return `Spread ${fromUnits(ask - bid, decimals)} ${this.rules.quote} · ${fromUnits(tenthsOfBasisPoint, 1)} bp`;
   }

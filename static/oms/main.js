@@ -4,16 +4,13 @@ import { Blotter } from "./blotter.js";
 import { APPLIED, BROKEN, Book } from "./book.js";
 import { byId, notice, oncePerFrame, setData, setText } from "./dom.js";
 import { Feed } from "./feed.js";
+import { Instrument } from "./instrument.js";
 import { Ladder } from "./ladder.js";
 import { Own } from "./own.js";
-import { request } from "./rest.js";
 import { Tape } from "./tape.js";
 import { Ticket } from "./ticket.js";
-import { capital, phaseWords } from "./words.js";
 
 const DEPTH = 25;
-// The feed does not tell of halts yet: ask.
-const INSTRUMENT_EVERY_MS = 10_000;
 
 const { dataset } = byId("content");
 const rules = {
@@ -32,10 +29,11 @@ const feed = new Feed(`${location.protocol === "https:" ? "wss" : "ws"}://${loca
 const book = new Book(DEPTH);
 const tape = new Tape();
 const own = new Own(rules);
+const market = new Instrument(rules, byId("phase").dataset.phase);
 const blotter = signedIn ? new Blotter({ own, rules }) : null;
 const form = byId("ticket");
 const ticket = form ? new Ticket({ form, rules, book, placed: (order) => { own.take(order); own.readSoon(); } }) : null;
-const ladder = new Ladder({ book, rules, own: () => own.byPrice(), pick: (price) => ticket?.takePrice(price) });
+const ladder = new Ladder({ book, rules, market, own: () => own.byPrice(), pick: (price) => ticket?.takePrice(price) });
 
 // Drawing
 
@@ -51,6 +49,10 @@ const drawOwn = oncePerFrame(() => {
   ladder.draw();
 });
 own.addEventListener("change", drawOwn);
+market.addEventListener("change", () => {
+  if (market.lastPrice && byId("last-price").textContent === "–") setText(byId("last-price"), market.lastPrice);
+  drawMarket();
+});
 own.addEventListener("unread", ({ detail }) => detail.retryable || notice(detail.message, { refusal: true }));
 
 // The feed
@@ -80,6 +82,7 @@ function takeBook(message) {
 function takeTrades(message) {
   if (message.type === "resync") return tape.pause();
   if (!tape.apply(message)) subscribe("trades");
+  else if (message.type === "update") own.priceMoved();
 }
 
 function takeExecutions(message) {
@@ -111,18 +114,21 @@ function takeRefusal(message) {
 feed.addEventListener("open", () => {
   book.clear();
   tape.pause();
+  market.forget();
   subscribe("book");
   subscribe("trades");
+  subscribe("instruments");
   if (signedIn) {
     subscribe("executions");
     own.readSoon();
   }
-  readInstrument();
+  market.read();
 });
 
 feed.addEventListener("message", ({ detail: message }) => {
   if (message.channel === "book" && message.symbol === rules.symbol) takeBook(message);
   else if (message.channel === "trades" && message.symbol === rules.symbol) takeTrades(message);
+  else if (message.channel === "instruments" && message.symbol === rules.symbol) market.take(message);
   else if (message.channel === "executions") takeExecutions(message);
   else if (message.ok === false) takeRefusal(message);
 });
@@ -143,25 +149,6 @@ feed.addEventListener("state", ({ detail: { state, changed } }) => {
   setText(byId("badge-age"), age);
 });
 
-// The instrument: its phase, and the last price of a market without recent trades
-
-async function readInstrument() {
-  try {
-    const { body } = await request("GET", `instruments/${encodeURIComponent(rules.symbol)}`);
-    showPhase(body.state);
-    if (body.last_price && byId("last-price").textContent === "–") setText(byId("last-price"), body.last_price);
-  } catch {
-    // The badge tells of a lost connection; the next reading comes anyway.
-  }
-}
-
-function showPhase(state) {
-  setData(byId("phase"), "phase", state);
-  setText(byId("phase"), capital(phaseWords(state)));
-}
-
-setInterval(() => document.hidden || readInstrument(), INSTRUMENT_EVERY_MS);
-
 // The instrument picker closes like a menu
 
 document.addEventListener("click", (event) => byId("picker").contains(event.target) || (byId("picker").open = false));
@@ -172,6 +159,5 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-showPhase(byId("phase").dataset.phase);
 drawOwn();
 feed.start();

@@ -29,12 +29,14 @@ export class Own extends EventTarget {
     this.more = false;
   }
 
-  /** Open quantity in units by price, for the marks in the ladder. */
+  /** Open quantity in units by side of the ladder ("bids", "asks") and price, for the marks in the ladder: of what is in the book, not of what waits. */
   byPrice() {
-    const found = new Map();
+    const found = { bids: new Map(), asks: new Map() };
     for (const order of this.orders.values()) {
-      if (!order.price) continue;
-      found.set(order.price, (found.get(order.price) ?? 0n) + toUnits(order.remaining_quantity, this.rules.quantityDecimals));
+      if (!order.price || order.status === "untriggered") continue;
+      const side = found[order.side === "buy" ? "bids" : "asks"];
+      const units = toUnits(order.remaining_quantity, this.rules.quantityDecimals);
+      side.set(order.price, (side.get(order.price) ?? 0n) + units);
     }
     return found;
   }
@@ -44,6 +46,7 @@ export class Own extends EventTarget {
     if (order.symbol !== this.rules.symbol) return;
     const known = this.orders.get(order.id)?.sequence ?? this.#ended.get(order.id) ?? -1;
     if (order.sequence < known) return;
+    for (const leg of order.legs ?? []) this.take(leg);
     if (OPEN.has(order.status)) this.#ended.has(order.id) || this.orders.set(order.id, order);
     else this.#end(order.id, order.sequence);
     this.#changed();
@@ -56,13 +59,19 @@ export class Own extends EventTarget {
     const known = this.orders.get(event.order_id);
     if (event.status && !OPEN.has(event.status)) {
       this.#end(event.order_id, event.sequence);
-    } else if (known && event.liquidity) {
+    } else if (known && (event.liquidity || event.event === "replenished")) {
       if (event.sequence > known.sequence) Object.assign(known, progress(event));
     } else if (!known || event.sequence > known.sequence) {
-      // Accepted, amended, replaced, decremented: an event does not hold the whole order.
+      // Accepted, amended, triggered, released: an event does not hold the whole order.
       this.readSoon();
     }
     this.#changed();
+  }
+
+  /** The last price has moved: the stop prices of trailing stops move with it, without events of their own. */
+  priceMoved() {
+    const waits = ({ type, status }) => type === "trailing_stop" && status === "untriggered";
+    if ([...this.orders.values()].some(waits)) this.readSoon();
   }
 
   /** Read again over REST, now or as soon as the last reading is long enough ago. */

@@ -15,6 +15,7 @@ export class Problem extends Error {
     super(inWords(status, body));
     this.status = status;
     this.code = body.code ?? "";
+    this.errors = body.errors ?? [];
     this.retryable = body.retryable ?? status >= 502;
     this.outcome = body.outcome ?? "unknown";
     this.retryAfterSeconds = retryAfterSeconds;

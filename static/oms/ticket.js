@@ -1,8 +1,10 @@
-// The order ticket: checks what was typed, sends it, and keeps trying with the same client order id until it is known
-// what became of it. The service answers a repeated id with the order it already has, so nothing is placed twice.
+// The order ticket: sends what its fields say, and keeps trying with the same client order id until it is known what became
+// of it. The service answers a repeated id with the order it already has, so nothing is placed twice.
 
 import { fromUnits, grouped, toUnits } from "./decimals.js";
 import { byId, element, setData, setText } from "./dom.js";
+import { Fields } from "./fields.js";
+import { Preview } from "./preview.js";
 import { request, retrying } from "./rest.js";
 import { capital, placedWords } from "./words.js";
 
@@ -19,45 +21,52 @@ export class Ticket {
     this.rules = rules;
     this.book = book;
     this.placed = placed;
-    this.fields = form.elements;
+    this.fields = new Fields(form, rules);
+    this.preview = new Preview(this.fields, rules);
     this.busy = false;
     form.addEventListener("submit", (event) => { event.preventDefault(); this.#submit(); });
-    form.addEventListener("input", () => { this.#clearNotes(); this.update(); });
+    form.addEventListener("input", () => this.#changed());
     form.addEventListener("click", (event) => this.#step(event));
+    this.fields.show();
     this.update();
   }
 
-  /** Take a price from the ladder. */
+  /** Take a price from the ladder: into the field that is asked for first. */
   takePrice(price) {
-    if (this.fields.type.value === "market") this.fields.type.value = "limit";
-    this.fields.price.value = price;
+    const { type } = this.form.elements;
+    if (type.value === "market" || type.value === "trailing_stop") type.value = "limit";
+    const name = type.value === "stop" ? "stop_price" : "price";
+    this.fields.input(name).value = price;
+    this.#changed();
+    this.form.elements.quantity.focus();
+  }
+
+  #changed() {
     this.#clearNotes();
+    this.fields.show();
     this.update();
-    this.fields.quantity.focus();
+    this.preview.ask();
   }
 
-  /** Show what fits the choices made so far; also called when the book moves. */
+  /** Also called when the book moves. */
   update() {
-    const { side, type, time_in_force: time, post_only: postOnly } = this.fields;
-    const market = type.value === "market";
-    byId("price-field").hidden = market;
-    byId("terms").hidden = market;
-    postOnly.disabled = market || time.value !== "gtc";
-    if (postOnly.disabled) postOnly.checked = false;
+    const { side, kind } = this.fields;
     const place = byId("place");
-    place.dataset.side = side.value;
-    if (!this.busy) setText(place, `${capital(side.value)} ${this.rules.base}`);
-    setText(byId("value-label"), market ? "About" : "Value");
-    setText(byId("value"), this.#value(market, side.value));
+    place.dataset.side = side;
+    if (!this.busy) setText(place, `${capital(side)} ${this.rules.base}`);
+    const limited = ["limit", "oco", "stop_limit"].includes(kind);
+    setText(byId("value-label"), limited ? "Value" : "About");
+    setText(byId("value"), this.#value(side, kind, limited));
+    this.preview.marketMoved();
   }
 
-  #value(market, side) {
+  #value(side, kind, limited) {
     const { priceDecimals, quantityDecimals } = this.rules;
-    let wanted = toUnits(this.fields.quantity.value.trim(), quantityDecimals);
+    let wanted = toUnits(this.fields.value("quantity"), quantityDecimals);
     if (!wanted) return "–";
     let product = 0n;
-    if (!market) {
-      product = wanted * (toUnits(this.fields.price.value.trim(), priceDecimals) ?? 0n);
+    if (limited || kind === "stop") {
+      product = wanted * (toUnits(this.fields.value(limited ? "price" : "stop_price"), priceDecimals) ?? 0n);
     } else {
       for (const [price, quantity] of side === "buy" ? this.book.asks : this.book.bids) {
         const there = toUnits(quantity, quantityDecimals);
@@ -75,89 +84,43 @@ export class Ticket {
   #step(event) {
     const button = event.target.closest("[data-step]");
     if (!button) return;
-    const field = this.fields[button.dataset.step];
-    const { decimals, unit } = this.#grid(button.dataset.step);
+    const field = byId(button.dataset.step);
+    const { decimals, unit } = this.fields.grid(field.name);
     const down = button.dataset.direction === "-1";
     let units = toUnits(field.value.trim(), decimals);
-    if (units === null) units = this.#startingPoint(button.dataset.step, unit) ?? 0n;
+    if (units === null) units = this.#startingPoint(field.name, unit) ?? 0n;
     else if (units % unit) units += down ? -(units % unit) : unit - (units % unit);
     else units += down ? -unit : unit;
     field.value = fromUnits(units > 0n ? units : unit, decimals);
-    this.#clearNotes();
-    this.update();
+    this.#changed();
   }
 
-  #grid(name) {
-    const { priceDecimals, quantityDecimals, priceTick, quantityStep } = this.rules;
-    return name === "price"
-      ? { decimals: priceDecimals, unit: toUnits(priceTick, priceDecimals), word: "tick" }
-      : { decimals: quantityDecimals, unit: toUnits(quantityStep, quantityDecimals), word: "step" };
-  }
-
-  /** An empty price begins at the best price of the own side, an empty quantity at one step. */
+  /** An empty price begins at the best price of the own side, a stop price at the other side's, a quantity at one step. */
   #startingPoint(name, unit) {
-    if (name !== "price") return unit;
-    const level = (this.fields.side.value === "buy" ? this.book.bids : this.book.asks)[0];
+    if (name === "quantity") return unit;
+    const buys = (this.fields.side === "buy") === (name === "price");
+    const level = (buys ? this.book.bids : this.book.asks)[0];
     return level ? toUnits(level[0], this.rules.priceDecimals) : unit;
   }
 
-  // Checking: the service checks everything again; here it saves a round trip and points at the field.
-
-  #check(name, title) {
-    const field = this.fields[name];
-    const { decimals, unit, word } = this.#grid(name);
-    const text = field.value.trim();
-    const units = toUnits(text, decimals);
-    let note = "";
-    if (!text) note = `Enter a ${title}.`;
-    else if (!/^[0-9]+(\.[0-9]+)?$/.test(text)) note = `Write the ${title} with digits and a point, like ${fromUnits(unit * 1234n, decimals)}.`;
-    else if (!/^[0-9]{1,15}(\.|$)/.test(text)) note = `The ${title} is too large.`;
-    else if (units === 0n) note = `The ${title} must be more than zero.`;
-    else if (units === null || units % unit) note = `The ${title} must be a multiple of the ${word}, ${fromUnits(unit, decimals)}.`;
-    setText(byId(`${name}-note`), note);
-    if (note) field.setAttribute("aria-invalid", "true");
-    return !note;
-  }
-
   #clearNotes() {
-    for (const name of ["price", "quantity"]) {
-      setText(byId(`${name}-note`), "");
-      this.fields[name].removeAttribute("aria-invalid");
-    }
+    this.fields.clearNotes();
     if (!this.busy && byId("ticket-status").dataset.kind === "refused") this.#say("", "");
-  }
-
-  #body() {
-    const { side, type, price, quantity, time_in_force: time, post_only: postOnly } = this.fields;
-    const body = {
-      symbol: this.rules.symbol,
-      side: side.value,
-      type: type.value,
-      quantity: quantity.value.trim(),
-      self_trade_prevention: this.fields.self_trade_prevention.value,
-      client_order_id: newClientOrderId(),
-    };
-    if (type.value === "limit") {
-      body.price = price.value.trim();
-      body.time_in_force = time.value;
-      body.post_only = postOnly.checked;
-    }
-    return body;
   }
 
   // Sending
 
   #submit() {
     if (this.busy) return;
-    const limit = this.fields.type.value === "limit";
-    const good = [limit ? this.#check("price", "price") : true, this.#check("quantity", "quantity")];
-    if (good.every(Boolean)) this.#send(this.#body());
-    else this.form.querySelector('[aria-invalid="true"]').focus();
+    const wrong = this.fields.check();
+    if (wrong) wrong.focus();
+    else this.#send({ ...this.fields.body(), client_order_id: newClientOrderId() });
   }
 
   async #send(body) {
     this.#setBusy(true);
     this.#say("", "");
+    this.preview.clear();
     try {
       const answer = await retrying(() => request("POST", "orders", body), {
         onRetry: (attempt, error) =>
@@ -178,6 +141,9 @@ export class Ticket {
       this.#say("It is not known whether the order was placed. Trying again is safe: it has the same id.", "refused");
       const again = element("button", { type: "button", onclick: () => this.#send(body) }, "Try again");
       status.append(element("br"), again);
+    } else if (this.fields.noteErrors(error.errors ?? [])) {
+      this.#say("Not placed: see the fields above.", "refused");
+      this.form.querySelector('[aria-invalid="true"]').focus();
     } else {
       this.#say(`Not placed. ${error.message}`, "refused");
     }

@@ -28,10 +28,19 @@ NEW = {
     "max_notional": "2500000.50",
     "price_collar": "0.05",
     "reference_price": "1800",
+    "circuit_breaker_seconds": "120",
     "phase": "continuous",
 }
-RULES = ("base", "quote", "price_tick", "quantity_step", "min_quantity", "max_quantity", "max_notional")
-RULES = (*RULES, "price_collar", "reference_price")
+RULES = (
+    "price_tick",
+    "quantity_step",
+    "min_quantity",
+    "max_quantity",
+    "max_notional",
+    "price_collar",
+    "reference_price",
+)
+RULES = (*RULES, "circuit_breaker_seconds", "calendar")
 
 
 def change_url(row) -> str:
@@ -41,7 +50,7 @@ def change_url(row) -> str:
 def rules(client: Client, row) -> dict[str, str]:
     """What the change page's form holds, ready to be sent back."""
     form = client.get(change_url(row)).context["adminform"].form
-    return {name: form[name].value() for name in RULES}
+    return {name: form[name].value() or "" for name in RULES}
 
 
 @pytest.fixture
@@ -61,7 +70,7 @@ def test_a_new_instrument_is_in_units_and_tradable_at_once(market, root, no_save
     assert (row.base, row.quote, row.price_decimals, row.quantity_decimals) == ("GOLD", "EUR", 3, 4)
     assert (row.price_tick, row.quantity_step, row.min_quantity, row.max_quantity) == (5, 100, 1_000, 10_000_000)
     assert (row.max_notional, row.collar_bps, row.reference_price) == (25_000_005_000_000, 500, 1_800_000)
-    assert row.phase == CONTINUOUS
+    assert (row.phase, row.breaker_us) == (CONTINUOUS, 120_000_000)
     outcome = place(market.alice, "buy", "0.5", "1800.005", symbol="GOLD-EUR")
     assert Order.objects.get(id=outcome.order_id).price == 1_800_005
     with pytest.raises(ProblemError, match="price_collar"):
@@ -71,11 +80,19 @@ def test_a_new_instrument_is_in_units_and_tradable_at_once(market, root, no_save
 
 
 def test_what_is_left_empty_has_no_limit(market, root):
-    empty = dict.fromkeys(("min_quantity", "max_quantity", "max_notional", "price_collar", "reference_price"), "")
+    limits = (
+        "min_quantity",
+        "max_quantity",
+        "max_notional",
+        "price_collar",
+        "reference_price",
+        "circuit_breaker_seconds",
+    )
+    empty = dict.fromkeys(limits, "")
     root.post(ADD, {**NEW, **empty, "phase": "halted"})
     row = Instrument.objects.get(symbol="GOLD-EUR")
     assert (row.min_quantity, row.max_quantity, row.max_notional) == (row.quantity_step, MAX_UNITS, 0)
-    assert (row.collar_bps, row.reference_price, row.phase) == (0, 0, HALTED)
+    assert (row.collar_bps, row.reference_price, row.breaker_us, row.phase) == (0, 0, 0, HALTED)
 
 
 # What is sent instead -> the one field that is wrong, and what is said.
@@ -95,6 +112,11 @@ IMPOSSIBLE = [
     ({"price_collar": "0"}, "price_collar", "fraction"),
     ({"price_collar": "0.12345"}, "price_collar", "fraction"),
     ({"reference_price": "0.0001"}, "reference_price", "more than 3 decimals"),
+    ({"circuit_breaker_seconds": "0"}, "circuit_breaker_seconds", "greater than or equal to 1"),
+    ({"circuit_breaker_seconds": "86401"}, "circuit_breaker_seconds", "less than or equal to 86400"),
+    ({"circuit_breaker_seconds": "1.5"}, "circuit_breaker_seconds", "whole number"),
+    ({"price_collar": ""}, "circuit_breaker_seconds", "needs a price collar"),
+    ({"calendar": "99"}, "calendar", "not one of the available choices"),
     ({"symbol": "ACME-USD"}, "symbol", "in use"),
     ({"symbol": "gold"}, "symbol", "Capital letters"),
     ({"symbol": "../X"}, "symbol", "Capital letters"),
@@ -138,12 +160,12 @@ def test_rules_change_in_decimals_and_hold_at_once(market, root, no_save):
 def test_symbol_and_decimals_are_fixed(market, root):
     row = Instrument.objects.get()
     names = root.get(change_url(row)).context["adminform"].form.fields.keys()
-    assert not names & {"symbol", "price_decimals", "quantity_decimals", "phase"}
-    smuggled = {"symbol": "OTHER", "price_decimals": "5", "quantity_decimals": "0", "phase": "closed"}
-    root.post(change_url(row), {**rules(root, row), **smuggled, "base": "ACMEX"})
+    assert not names & {"symbol", "base", "quote", "price_decimals", "quantity_decimals", "phase"}
+    smuggled = {"symbol": "OTHER", "price_decimals": "5", "quantity_decimals": "0", "phase": "closed", "base": "ACMEX"}
+    root.post(change_url(row), {**rules(root, row), **smuggled, "max_quantity": "7"})
     after = Instrument.objects.get()
     assert (after.symbol, after.price_decimals, after.quantity_decimals, after.phase) == ("ACME-USD", 2, 3, CONTINUOUS)
-    assert after.base == "ACMEX"
+    assert (after.base, after.max_quantity) == ("ACME", 7_000)
 
 
 def test_nothing_changed_is_no_command(market, root):
@@ -202,11 +224,7 @@ def test_halt_refuses_orders_lets_cancels_pass_and_resume_ends_it(market, root, 
     phase(root, row, "close", confirmed="1")
     assert Instrument.objects.get().phase == CLOSED
     said = LogEntry.objects.order_by("id").values_list("change_message", flat=True)
-    assert [message.split(".")[0] for message in said] == [
-        "Trading was halted",
-        "Trading was resumed",
-        "Trading was closed",
-    ]
+    assert list(said) == ["Trading is halted.", "Trading is resumed.", "Trading is closed."]
     actors = Event.objects.filter(kind=10).values_list("actor__username", flat=True)
     assert set(actors) == {"root"}
 
@@ -252,7 +270,8 @@ def test_halting_needs_the_permission_to_change(market, staff):
 
 def test_unknown_instruments_and_changes_are_not_found(market, root):
     row = Instrument.objects.get()
-    assert root.get(f"/admin/orders/instrument/{row.id}/phase/auction/").status_code == 404
+    assert root.get(f"/admin/orders/instrument/{row.id}/phase/lunch/").status_code == 404
+    assert root.get(f"/admin/orders/instrument/{row.id}/phase/calendar/").status_code == 404  # it has none
     assert root.get("/admin/orders/instrument/999/phase/halt/").status_code == 404
 
 

@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.contrib.auth.models import Group, User
 from django.test import RequestFactory
 
-from orders.models import Account, ApiKey, BookSnapshot, Event, Instrument, Order, Position, Trade
+from orders.models import Account, ApiKey, BookSnapshot, Calendar, Event, Instrument, Order, Position, Trade
 from tests.admin.conftest import text
 
 # model -> what even a superuser may do in the admin: add, change, delete
@@ -14,6 +14,7 @@ MAY = {
     Instrument: (True, True, False),
     Account: (True, True, True),  # deleted only if never used: see test_accounts
     ApiKey: (True, True, False),
+    Calendar: (True, True, True),  # deleted only if nothing follows it: see test_calendars
     Order: (False, False, False),
     Trade: (False, False, False),
     Event: (False, False, False),
@@ -39,7 +40,7 @@ def test_no_inline_editing_anywhere():
 
 
 PAGES = ("", "instrument/", "instrument/add/", "account/", "account/add/", "apikey/", "apikey/add/", "order/", "trade/")
-PAGES = (*PAGES, "event/", "position/", "booksnapshot/")
+PAGES = (*PAGES, "event/", "position/", "booksnapshot/", "calendar/", "calendar/add/", "order/cancel/")
 # Inline scripts and styles, and anything from elsewhere.
 FORBIDDEN = re.compile(
     r"<script(?![^>]*\bsrc=)(?![^>]*application/json)|<style|\sstyle=|\son[a-z]+=|javascript:|(?:src|href|action)=.https?:"

@@ -81,9 +81,22 @@ class Api:
     def place(self, side: str = "buy", quantity: str = "1", price: str | None = "100", **kwargs: Any) -> dict[str, Any]:
         """An order that is accepted: ``api.place("sell", "2", "100.5", who="bob", client_order_id="b1")``."""
         who = kwargs.pop("who", "alice")
-        answer = self.post("orders", order(side, quantity, price, **kwargs), who=who)
+        return self.accepted(order(side, quantity, price, **kwargs), who=who)
+
+    def accepted(self, body: dict[str, Any], *, who: str = "alice") -> dict[str, Any]:
+        """The answer to a new order that is accepted, and is not a replay."""
+        answer = self.post("orders", body, who=who)
         assert answer.status == 201, answer.body
         return answer.body
+
+    def trade(self, price: str, quantity: str = "1") -> None:
+        """A trade at a price, between bob and carol: it becomes the last price."""
+        self.place("sell", quantity, price, who="bob")
+        taken = self.place("buy", quantity, price, who="carol")
+        assert taken["status"] == "filled" and {fill["price"] for fill in taken["fills"]} == {taken["price"]}
+
+    def status(self, order_id: str, *, who: str = "alice") -> str:
+        return self.get(f"orders/{order_id}", who=who).body["status"]
 
     def pages(self, path: str, **kwargs: Any) -> Iterator[list[dict[str, Any]]]:
         """The pages of a list, following ``next``."""
@@ -99,9 +112,29 @@ class Api:
 
 
 def order(side: str = "buy", quantity: str = "1", price: str | None = "100", **fields: Any) -> dict[str, Any]:
-    """The body of a new order."""
+    """The body of a new order; without a price a market order, unless its type is said."""
     terms = {"type": "market"} if price is None else {"price": price}
     return {"symbol": "ACME-USD", "side": side, "quantity": quantity, **terms, **fields}
+
+
+def oco(
+    side: str = "sell", quantity: str = "10", price: str = "110", stop: str = "90", **fields: Any
+) -> dict[str, Any]:
+    """The body of a limit order and a stop of which one cancels the other."""
+    return order(side, quantity, price, **{"order_class": "oco", "stop_loss": {"stop_price": stop}, **fields})
+
+
+def bracket(
+    side: str = "buy",
+    quantity: str = "10",
+    price: str | None = "100",
+    profit: str = "110",
+    stop: str = "90",
+    **fields: Any,
+) -> dict[str, Any]:
+    """The body of an entry with a take-profit and a stop."""
+    legs = {"take_profit": {"price": profit}, "stop_loss": {"stop_price": stop}}
+    return order(side, quantity, price, **{"order_class": "bracket", **legs, **fields})
 
 
 def count_orders() -> int:

@@ -6,9 +6,9 @@ import pytest
 from django.test import Client, override_settings
 
 from orders import keys
-from orders.actors import CANCEL, READ, TRADE
+from orders.actors import CANCEL, OPERATE, READ, TRADE
 from orders.api.urls import urlpatterns
-from tests.api.conftest import Api, order
+from tests.api.conftest import Api, bracket, order
 from tests.support.market import make_user
 
 # Kinds of callers, in the order of the columns below.
@@ -27,9 +27,12 @@ GET    instruments/ACME-USD/trades     200 200 200 200 200 401 401 200
 GET    orders                          200 200 200 403 403 401 401 401
 POST   orders                          201 201 403 403 201 401 401 401
 POST   orders/batch                    200 200 403 403 200 401 401 401
+POST   orders/validate                 200 200 200 403 200 401 401 401
+POST   cancel-after                    200 200 403 200 200 401 401 401
 GET    orders/<own>                    200 404 200 403 403 401 401 401
 GET    orders/<own>/events             200 404 200 403 403 401 401 401
 GET    orders/by-client-id/own         200 404 200 403 403 401 401 401
+GET    account/limits                  200 200 200 403 403 401 401 401
 GET    fills                           200 200 200 403 403 401 401 401
 GET    events                          200 200 200 403 403 401 401 401
 GET    snapshots                       200 200 200 403 403 401 401 401
@@ -73,6 +76,8 @@ def test_every_route_by_every_caller(api: Api):
             body = {"POST": order(price="91"), "PATCH": {"quantity": "5"}}.get(method)
             if path == "orders/batch":
                 body = {"orders": [order(price="91")]}
+            if path == "cancel-after":
+                body = {"seconds": 0}
             if (method, path, caller) == ("DELETE", "orders/<own>", "owner"):
                 own = api.place("buy", "5", "90")
             if (method, path, caller) == ("DELETE", "orders/<own>", "canceler"):
@@ -109,6 +114,53 @@ def test_lists_show_only_ones_own(api: Api):
     order_id = api.get("orders").body["results"][0]["id"]
     assert api.get(f"fills?order_id={order_id}").body["results"]
     assert api.get(f"fills?order_id={order_id}", who="bob").body["results"] == []
+
+
+def test_a_group_is_its_owners(api: Api):
+    placed = api.accepted(bracket())
+    for row in (placed, *placed["legs"]):
+        for answer in (
+            api.get(f"orders/{row['id']}", who="bob"),
+            api.patch(f"orders/{row['id']}", {"price": "1"}, who="bob"),
+            api.delete(f"orders/{row['id']}", who="bob"),
+            api.get(f"orders/{row['id']}/events", who="bob"),
+        ):
+            assert answer.code == "order_not_found"
+    assert api.get(f"orders?group_id={placed['id']}", who="bob").body["results"] == []
+    assert {row["status"] for row in api.get("orders").body["results"]} == {"new", "untriggered"}
+
+
+def test_anothers_orders_are_canceled_by_operators_only(api: Api):
+    """Every kind of key and session against another's account, its own, and everybody's."""
+    alice, bob = api.accounts["alice"], api.accounts["bob"]
+    user = bob.members.get()
+
+    def key(*scopes: str) -> str:
+        return keys.create_key(user=user, account=bob, scopes=list(scopes))[1]
+
+    ours = api.place("buy", "1", "90")["id"]
+    for scopes in ((READ,), (TRADE,), (CANCEL,), (READ, TRADE, CANCEL)):
+        answer = api.delete(f"orders?account={alice.name}", key=key(*scopes))
+        assert answer.code == "permission_denied" and "operate" in answer.body["detail"]
+    # Only operate: not one's own, and nobody's unless named.
+    assert api.delete("orders", key=key(OPERATE)).code == "permission_denied"
+    assert api.delete(f"orders?account={bob.name}", key=key(OPERATE)).code == "permission_denied"
+    assert api.delete(f"orders?account={bob.name}", key=key(CANCEL)).body["count"] == 0
+    assert api.status(ours) == "new"
+    answer = api.delete(f"orders?account={alice.name}", key=key(OPERATE))
+    assert answer.body == {"canceled": [ours], "count": 1}
+    told = api.get(f"orders/{ours}").body
+    assert (told["status"], told["reason"]) == ("canceled", "operator_request")
+
+
+def test_staff_without_an_account_cancels_whom_they_name(api: Api):
+    make_user("erin", is_staff=True)
+    session = session_of("erin", csrf=False)
+    ours, theirs = api.place("buy", "1", "90")["id"], api.place("buy", "1", "90", who="bob")["id"]
+    answer = session.delete("orders", who=None)
+    assert answer.code == "permission_denied"
+    assert session.delete("orders?account=alice", who=None).body["canceled"] == [ours]
+    assert api.status(theirs, who="bob") == "new"
 
 
 def test_market_data_can_be_private(api: Api):

@@ -49,9 +49,15 @@ MALFORMED = {
     "unknown field": changed(leverage="10"),
     "no side": json.dumps({key: value for key, value in GOOD.items() if key != "side"}).encode(),
     "unknown side": changed(side="BUY"),
-    "unknown type": changed(type="stop"),
+    "unknown type": changed(type="iceberg"),
     "post_only as text": changed(post_only="true"),
     "post_only as a number": changed(post_only=1),
+    "a stop order with only a price": changed(type="stop"),
+    "a moment that is none": changed(time_in_force="gtd", expires_at="tomorrow"),
+    "a moment as a number": changed(time_in_force="gtd", expires_at=1795368652),
+    "a group without its stop": changed(order_class="oco"),
+    "a stop loss of a thousand fields": changed(order_class="oco", stop_loss={f"a{n}": 1 for n in range(1000)}),
+    "a stop loss that is a list": changed(order_class="oco", stop_loss=[]),
     "a limit order without a price": changed(price=None),
     "a market order with a price": changed(type="market"),
     "post-only and immediate": changed(post_only=True, time_in_force="ioc"),
@@ -150,6 +156,7 @@ BAD_QUERIES = [
     *("events?limit=", "snapshots?symbol=%00", "snapshots?cursor=%00", "instruments?x=1", "time?x=1"),
     *("instruments/ACME-USD/book?depth=7", "instruments/ACME-USD/book?depth=x", "instruments/ACME-USD/book?depth="),
     *("instruments/ACME-USD/trades?cursor=1.5", "instruments/ACME-USD/trades?limit=1000", "orders/1?x=1"),
+    *("orders?group_id=x", "orders?group_id=", "orders?group_id=-1", "orders?group_id=%00"),
     "orders?" + "&".join(f"a{number}=1" for number in range(2000)),
 ]
 
@@ -192,12 +199,39 @@ def test_batches_that_are_none(api: Api, body):
 
 
 @pytest.mark.parametrize(
-    "body", [{}, {"price": 5}, {"quantity": "0"}, {"price": "1e2"}, {"side": "sell"}, {"price": None}, [], None]
+    "body",
+    [
+        *({}, {"price": 5}, {"quantity": "0"}, {"price": "1e2"}, {"side": "sell"}, {"price": None}, [], None),
+        *({"trail_price": "1", "trail_percent": "1"}, {"trail_percent": "100"}, {"expires_at": "soon"}),
+        *({"stop_price": 95}, {"display_quantity": "0"}, {"time_in_force": "day"}),
+    ],
 )
 def test_amends_that_are_none(api: Api, body):
     placed = api.place()
     assert api.patch(f"orders/{placed['id']}", body).code == "invalid_request"
     assert api.get(f"orders/{placed['id']}").body["version"] == 1
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"seconds": -1}, {"seconds": "5"}, {"seconds": 1.5}, {"seconds": 86401}, [], None]
+)
+def test_leases_that_are_none(api: Api, body):
+    assert api.post("cancel-after", body).code == "invalid_request"
+    assert api.get("account/limits").body["cancel_after_expires_at"] is None
+
+
+def test_what_to_cancel_is_said_clearly_or_nothing_is(api: Api):
+    api.place("buy", "1", "90")
+    for query in (
+        "?account=",
+        "?account=%00",
+        "?account=" + "a" * 65,
+        "?account=a&account=b",
+        "?side=both",
+        "?symbol=",
+    ):
+        assert api.delete(f"orders{query}").code == "invalid_request", query
+    assert len(api.get("orders?status=open").body["results"]) == 1
 
 
 def test_one_key_in_the_address_is_not_looked_at(api: Api):

@@ -1,23 +1,27 @@
 """Every error code this door can answer, seen; and the shape they share."""
 
 from collections.abc import Callable
+from concurrent.futures import Future
+from copy import copy
 
 import pytest
 from django.db import OperationalError
 from django.test import override_settings
 
 from matching.commands import DefineAccount
-from matching.values import ACCOUNT_HALTED, REDUCING
-from orders import gateway, selectors
+from matching.values import ACCOUNT_HALTED, REASON_NAMES, REDUCING
+from orders import gateway, keys, selectors
+from orders.actors import OPERATE
 from orders.api import orders as orders_api
 from orders.bus import bus
+from orders.bus.envelope import Envelope
 from orders.codes import CODES
 from orders.models import Order
-from tests.api.conftest import Answer, Api, order
-from tests.support.market import OPERATOR, make_instrument
+from tests.api.conftest import Answer, Api, oco, order
+from tests.support.market import OPERATOR, make_instrument, set_phase
 
-# Codes of other doors, and of what is not built yet.
-ELSEWHERE = {"not_acceptable", "rate_limited", "too_many_subscriptions", "resume_too_old"}
+# Codes of other doors, and of accounts with funds, which there are none of yet.
+ELSEWHERE = {"not_acceptable", "too_many_subscriptions", "resume_too_old", "insufficient_funds"}
 
 Provoke = Callable[[Api, pytest.MonkeyPatch], Answer]
 PROVOKED: dict[str, Provoke] = {}
@@ -39,11 +43,6 @@ def with_rules(**rules: int) -> dict[str, str]:
 
 def with_limits(api: Api, **limits: int) -> None:
     gateway.account_define(actor=OPERATOR, definition=DefineAccount(api.accounts["alice"].id, **limits))
-
-
-def in_phase(phase: str) -> None:
-    instrument_id = selectors.instrument_by_symbol("ACME-USD").id
-    gateway.instrument_set_phase(actor=OPERATOR, instrument_id=instrument_id, phase=phase)
 
 
 @provokes("invalid_request")
@@ -73,6 +72,13 @@ def _(api: Api, patch: pytest.MonkeyPatch) -> Answer:
     return api.post("orders", order(symbol="NOPE"))
 
 
+@provokes("unknown_account")
+def _(api: Api, patch: pytest.MonkeyPatch) -> Answer:
+    account = api.accounts["alice"]
+    _, key = keys.create_key(user=account.members.get(), account=account, scopes=[OPERATE])
+    return api.delete("orders?account=nobody", key=key)
+
+
 @provokes("order_not_found")
 def _(api: Api, patch: pytest.MonkeyPatch) -> Answer:
     return api.delete("orders/1")
@@ -85,14 +91,20 @@ def _(api: Api, patch: pytest.MonkeyPatch) -> Answer:
 
 @provokes("market_halted")
 def _(api: Api, patch: pytest.MonkeyPatch) -> Answer:
-    in_phase("halted")
+    set_phase("halted")
     return api.post("orders", order())
 
 
 @provokes("market_closed")
 def _(api: Api, patch: pytest.MonkeyPatch) -> Answer:
-    in_phase("closed")
+    set_phase("closed")
     return api.post("orders", order())
+
+
+@provokes("market_not_continuous")
+def _(api: Api, patch: pytest.MonkeyPatch) -> Answer:
+    set_phase("auction")
+    return api.post("orders", order(price=None))
 
 
 @provokes("account_halted")
@@ -158,6 +170,11 @@ def _(api: Api, patch: pytest.MonkeyPatch) -> Answer:
     return api.post("orders", order(quantity="1", **with_rules(min_quantity=2000)))
 
 
+@provokes("display_quantity_too_small")
+def _(api: Api, patch: pytest.MonkeyPatch) -> Answer:
+    return api.post("orders", order(quantity="2", display_quantity="0.001"))
+
+
 @provokes("price_collar")
 def _(api: Api, patch: pytest.MonkeyPatch) -> Answer:
     return api.post("orders", order(price="200", **with_rules(collar_bps=1000, reference_price=10_000)))
@@ -183,6 +200,26 @@ def _(api: Api, patch: pytest.MonkeyPatch) -> Answer:
 @provokes("risk_max_position")
 def _(api: Api, patch: pytest.MonkeyPatch) -> Answer:
     with_limits(api, max_position=999)
+    return api.post("orders", order())
+
+
+@provokes("too_many_trailing_stops")
+def _(api: Api, patch: pytest.MonkeyPatch) -> Answer:
+    trailing = order(price=None, type="trailing_stop", trail_price="1")
+    for _ in range(20):
+        api.post("orders/batch", {"orders": [trailing] * 500})
+    return api.post("orders", trailing)
+
+
+@provokes("linked_order_refused")
+def _(api: Api, patch: pytest.MonkeyPatch) -> Answer:
+    return api.post("orders", oco(stop="90.005"))
+
+
+@provokes("rate_limited")
+def _(api: Api, patch: pytest.MonkeyPatch) -> Answer:
+    with_limits(api, max_rate=1)
+    api.place()
     return api.post("orders", order())
 
 
@@ -213,14 +250,38 @@ def _(api: Api, patch: pytest.MonkeyPatch) -> Answer:
     return api.post("orders", order())
 
 
+def lose_answers(patch: pytest.MonkeyPatch) -> None:
+    """The engine carries out what it gets, but whoever sent it does not hear of it in time."""
+
+    def submit(envelope: Envelope, *, reserved: bool) -> None:
+        unheard = copy(envelope)
+        unheard.future = Future()
+        bus().submit(unheard, reserved=reserved)
+
+    patch.setattr(gateway, "_submit", submit)
+    patch.setattr(gateway, "ANSWER_TIMEOUT_SECONDS", 0)
+
+
 @provokes("engine_timeout")
 def _(api: Api, patch: pytest.MonkeyPatch) -> Answer:
-    patch.setattr(gateway, "ANSWER_TIMEOUT_SECONDS", 0)
+    lose_answers(patch)
     return api.post("orders", order())
 
 
 def test_every_code_of_the_registry_is_provoked_here():
     assert set(PROVOKED) | ELSEWHERE == set(CODES)
+
+
+# Why orders end, and why things happen by themselves; all other reasons of the core refuse something.
+ENDS = {
+    *("", "ioc", "fok", "no_liquidity", "self_trade", "amended_to_filled", "user_request", "operator_request"),
+    *("day", "gtd", "linked_order", "cancel_after", "schedule", "circuit_breaker"),
+}
+
+
+def test_every_reason_to_refuse_is_a_code():
+    # A doubled order id is our own mistake, and told as such.
+    assert set(REASON_NAMES) - ENDS - {"duplicate_order_id"} <= set(CODES)
 
 
 @pytest.mark.parametrize("code", PROVOKED)
@@ -237,16 +298,34 @@ def test_each_code(api: Api, monkeypatch, code):
     assert body["type"] == f"/api/v1/docs#{code}"
     assert body["outcome"] == ("unknown" if code == "engine_timeout" else "not_accepted")
     assert body["request_id"] == answer.headers["X-Request-ID"]
-    assert ("Retry-After" in answer.headers) == (known.status == 503)
+    assert ("Retry-After" in answer.headers) == (known.status in (429, 503))
     assert ("WWW-Authenticate" in answer.headers) == (known.status == 401)
     if known.status == 422:
         kept = Order.objects.get(id=int(body["order_id"]))
         assert kept.get_status_display() == "rejected" and kept.get_reason_display() == code
 
 
+def test_who_sends_too_fast_is_told_when_to_come_again(api: Api):
+    with_limits(api, max_rate=2)
+    kinds = [api.post("orders", order()).status for _ in range(3)]
+    assert kinds == [201, 201, 429]
+    answer = api.post("orders/batch", {"orders": [order()]})
+    assert answer.body["results"][0]["problem"]["code"] == "rate_limited"
+    group = api.post("orders", oco())
+    assert group.code == "rate_limited"
+    assert group.headers["Retry-After"] == "1"
+    assert group.headers["RateLimit-Policy"] == '"messages";q=2;w=1'
+    assert group.headers["RateLimit"] == '"messages";r=0;t=1'
+    resting = api.get("orders?status=open").body["results"][0]["id"]
+    amended = api.patch(f"orders/{resting}", {"price": "99"})
+    assert (amended.code, amended.headers["RateLimit-Policy"]) == ("rate_limited", '"messages";q=2;w=1')
+    assert api.delete(f"orders/{resting}").status == 200
+    assert api.delete("orders").status == 200
+
+
 def test_an_order_whose_answer_is_unknown_can_be_found_by_its_id(api: Api, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(gateway, "ANSWER_TIMEOUT_SECONDS", 0)
+        lose_answers(patch)
         lost = api.post("orders", order(client_order_id="lost"))
     assert (lost.code, lost.body["outcome"]) == ("engine_timeout", "unknown")
     again = api.post("orders", order(client_order_id="lost"))

@@ -1,11 +1,16 @@
 """GET instruments, book, trades, snapshots."""
 
+from datetime import UTC, datetime, timedelta
+from time import time_ns
+
 import pytest
 
-from matching.values import MAX_UNITS
+from matching.values import AUCTION, CLOSED, MAX_UNITS, PRE_OPEN
+from orders import gateway, selectors
+from orders.schemas.render import wire_time
 from orders.snapshots import BookSaver
 from tests.api.conftest import Api
-from tests.support.market import make_instrument
+from tests.support.market import OPERATOR, make_instrument, set_phase
 
 
 def test_an_instrument_says_its_rules(api: Api):
@@ -20,6 +25,7 @@ def test_an_instrument_says_its_rules(api: Api):
         max_notional=10**9,
         collar_bps=1000,
         reference_price=20_000,
+        breaker_us=120_000_000,
     )
     answer = api.get("instruments/ZETA-EUR", who=None)
     assert answer.body == {
@@ -27,6 +33,7 @@ def test_an_instrument_says_its_rules(api: Api):
         "base": "ZETA",
         "quote": "EUR",
         "state": "continuous",
+        "phase_ends_at": None,
         "price_decimals": 4,
         "quantity_decimals": 0,
         "price_tick": "0.0025",
@@ -36,7 +43,10 @@ def test_an_instrument_says_its_rules(api: Api):
         "max_notional": "100000.0000",
         "price_collar": "0.1000",
         "reference_price": "2.0000",
+        "circuit_breaker_seconds": 120,
         "last_price": None,
+        "schedule": [],
+        "indicative": None,
     }
     assert [row["symbol"] for row in api.get("instruments").body["results"]] == ["ACME-USD", "ZETA-EUR"]
 
@@ -45,6 +55,54 @@ def test_no_limits_are_null(api: Api):
     body = api.get("instruments/ACME-USD").body
     assert (body["max_notional"], body["price_collar"], body["reference_price"]) == (None, None, None)
     assert body["max_quantity"] == f"{MAX_UNITS // 1000}.{MAX_UNITS % 1000}"
+
+
+def test_an_auction_says_where_it_stands(api: Api):
+    set_phase("auction", lasts_seconds=3600)
+    body = api.get("instruments/ACME-USD", who=None).body
+    ends = datetime.fromisoformat(body["phase_ends_at"]) - datetime.now(UTC)
+    assert (body["state"], body["indicative"]) == ("auction", None)
+    assert timedelta(seconds=3500) < ends < timedelta(seconds=3700)
+    api.place("buy", "5", "101")
+    api.place("sell", "3", "99", who="bob")
+    body = api.get("instruments/ACME-USD").body
+    assert body["indicative"] == {"price": "101.00", "volume": "3.000", "surplus": "2.000"}
+    api.place("sell", "4", "99", who="carol")
+    indicative = {"price": "99.00", "volume": "5.000", "surplus": "-2.000"}
+    assert api.get("instruments").body["results"][0]["indicative"] == indicative
+    set_phase("no_cancel")
+    body = api.get("instruments/ACME-USD").body
+    assert (body["state"], body["phase_ends_at"], body["indicative"]) == ("no_cancel", None, indicative)
+    set_phase("continuous")
+    body = api.get("instruments/ACME-USD").body
+    assert (body["state"], body["indicative"], body["last_price"]) == ("continuous", None, "99.00")
+
+
+def test_hidden_quantity_takes_part_in_an_auction_but_is_not_in_its_book(api: Api):
+    set_phase("auction")
+    api.place("buy", "9", "101", display_quantity="1")
+    api.place("sell", "6", "101", who="bob")
+    body = api.get("instruments/ACME-USD").body
+    assert body["indicative"] == {"price": "101.00", "volume": "6.000", "surplus": "3.000"}
+    assert api.get("instruments/ACME-USD/book").body["bids"] == [["101.00", "1.000", 1]]
+
+
+def test_a_schedule_tells_what_comes(api: Api):
+    instrument_id = selectors.instrument_by_symbol("ACME-USD").id
+    now = time_ns() // 1000
+    day = ((0, PRE_OPEN), (60_000_000, AUCTION), (90_000_000, CLOSED))
+    coming = [(now + number * 86_400_000_000 + offset, phase) for number in range(1, 20) for offset, phase in day]
+    gateway.instrument_set_schedule(
+        actor=OPERATOR, instrument_id=instrument_id, transitions=[(now - 1, CLOSED), *coming]
+    )
+    body = api.get("instruments/ACME-USD").body
+    assert body["state"] == "continuous"
+    assert [row["state"] for row in body["schedule"]] == (["pre_open", "auction", "closed"] * 7)[:20]
+    assert body["schedule"][0]["at"] == wire_time(coming[0][0])
+    gateway.instrument_set_schedule(
+        actor=OPERATOR, instrument_id=instrument_id, transitions=[(now - 1, CLOSED), *coming], enter_current=True
+    )
+    assert api.get("instruments/ACME-USD").body["state"] == "closed"
 
 
 def test_the_last_price_follows_the_trades(api: Api):

@@ -19,6 +19,7 @@ ORDER_FIELDS = {
         "stop_price",
     ),
     *("quantity", "display_quantity", "expires_at", "self_trade_prevention", "filled_quantity", "remaining_quantity"),
+    *("trail_price", "trail_percent", "order_class", "group_id", "role"),
     *("canceled_quantity", "average_price", "status", "reason", "version", "sequence", "created_at", "updated_at"),
 }
 
@@ -27,7 +28,7 @@ def test_a_resting_order(api: Api):
     answer = api.post("orders", order("buy", "10", "99.98", client_order_id="a:1.x_y-z"))
     assert answer.status == 201
     body = answer.body
-    assert set(body) == ORDER_FIELDS | {"fills"}
+    assert set(body) == ORDER_FIELDS | {"fills", "legs"}
     assert (body["quantity"], body["price"], body["remaining_quantity"]) == ("10.000", "99.98", "10.000")
     assert (body["account"], body["client_order_id"], body["status"]) == ("alice", "a:1.x_y-z", "new")
     assert (body["type"], body["time_in_force"], body["self_trade_prevention"]) == ("limit", "gtc", "cancel_newest")

@@ -8,7 +8,9 @@ import pytest
 from orders.api.schema_views import openapi_document
 from orders.api.urls import urlpatterns
 from orders.codes import CODES
-from tests.api.conftest import Api, order
+from orders.schemas.moments import MOMENT_PATTERN
+from tests.api.conftest import Api, bracket, oco, order
+from tests.support.market import set_phase
 
 NOT_IN_IT = {"", "<path:rest>", "schema", "docs"}
 
@@ -93,7 +95,7 @@ def test_parameters_are_those_that_are_taken():
     assert {item["name"] for item in book["parameters"]} == {"symbol", "depth"}
     (orders,) = [o for path, method, o in operations() if (path, method) == ("/api/v1/orders", "GET")]
     assert {item["name"] for item in orders["parameters"]} == {
-        *("symbol", "status", "side", "client_order_id", "cursor", "limit")
+        *("symbol", "status", "side", "client_order_id", "group_id", "cursor", "limit")
     }
 
 
@@ -101,6 +103,19 @@ def test_a_field_with_a_default_need_not_be_sent():
     schema = openapi_document()["components"]["schemas"]["PlaceOrder"]
     assert set(schema["required"]) == {"symbol", "side", "quantity"}
     assert schema["additionalProperties"] is False
+
+
+def test_the_examples_are_what_the_schema_takes():
+    document = openapi_document()
+    for name, schema in document["components"]["schemas"].items():
+        validator = jsonschema.Draft202012Validator({**schema, "components": document["components"]})
+        for example in schema.get("examples", ()):
+            assert not list(validator.iter_errors(example)), (name, example)
+
+
+def test_a_moment_is_documented_as_text():
+    expires_at = openapi_document()["components"]["schemas"]["PlaceOrder"]["properties"]["expires_at"]
+    assert expires_at["anyOf"][0] == {"type": "string", "format": "date-time", "pattern": MOMENT_PATTERN}
 
 
 def check(answer_body: object, path: str, method: str, status: int) -> None:
@@ -126,7 +141,15 @@ def test_answers_are_as_promised(api: Api):
     check(api.delete(f"orders/{placed['id']}").body, order_path, "DELETE", 200)
     check(api.delete("orders").body, "/api/v1/orders", "DELETE", 200)
     check(api.post("orders/batch", {"orders": [order("buy"), {}]}).body, "/api/v1/orders/batch", "POST", 200)
-    for path in ("time", "status", "instruments", "fills", "events", "snapshots"):
+    for body in (bracket(), oco(stop_loss={"trail_percent": "1"}), {"time_in_force": "day", **order("sell")}):
+        check(api.post("orders", body).body, "/api/v1/orders", "POST", 201)
+        check(api.post("orders/validate", body).body, "/api/v1/orders/validate", "POST", 200)
+    check(api.post("orders/validate", order("buy", "1", None)).body, "/api/v1/orders/validate", "POST", 200)
+    check(api.post("orders", oco(stop="90.005")).body, "/api/v1/orders", "POST", 422)
+    for seconds in (5, 0):
+        check(api.post("cancel-after", {"seconds": seconds}).body, "/api/v1/cancel-after", "POST", 200)
+    set_phase("auction", lasts_seconds=60)
+    for path in ("time", "status", "instruments", "fills", "events", "snapshots", "orders", "account/limits"):
         check(api.get(path).body, f"/api/v1/{path}", "GET", 200)
     for path in ("", "/book", "/trades"):
         check(api.get(f"instruments/ACME-USD{path}").body, "/api/v1/instruments/{symbol}" + path, "GET", 200)

@@ -106,6 +106,15 @@ class Screen:
         self.type("#quantity", quantity)
         self.find("#place").click()
 
+    def choose(self, kind: str) -> None:
+        """A type of order in the ticket, wherever the page is scrolled to."""
+        self.driver.execute_script("arguments[0].click()", self.find(f'.types input[value="{kind}"]'))
+
+    def select(self, selector: str, value: str) -> None:
+        """An option of a list, as if it had been chosen."""
+        script = "const list = document.querySelector(arguments[0]); list.value = arguments[1]; "
+        self.driver.execute_script(script + "list.dispatchEvent(new Event('input', {bubbles: true}))", selector, value)
+
     def button(self, row: str, name: str) -> WebElement:
         """The button with this name in the first open order whose row shows the text."""
         for line in self.all("#orders tr"):

@@ -8,8 +8,10 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from http.cookiejar import CookieJar
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from django.conf import settings
 
@@ -17,6 +19,8 @@ from tests.support.services import START_SECONDS, free_port, stop
 
 ROOT = Path(settings.BASE_DIR)
 PORT_TRIES = 5  # another process may take the free port first
+# Levels of each side that the page shows on a desktop.
+LEVELS = 12
 
 
 class Site:
@@ -111,11 +115,31 @@ class Site:
         return answer
 
     def book(self, symbol: str = "ACME-USD") -> dict[str, list[list[Any]]]:
-        """The best ten levels of each side."""
-        answer = self.rest("GET", f"instruments/{symbol}/book?depth=10")
-        return {side: answer[side] for side in ("bids", "asks")}
+        """The best levels of each side, as many as the page shows."""
+        answer = self.rest("GET", f"instruments/{symbol}/book?depth=25")
+        return {side: answer[side][:LEVELS] for side in ("bids", "asks")}
+
+    def set_phase(self, symbol: str, change: str, **fields: str) -> None:
+        """As an operator in the admin: ``change`` is one of its buttons (halt, resume, auction…)."""
+        jar = CookieJar()
+        browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar))
+
+        def post(path: str, data: dict[str, str]) -> None:
+            browser.open(f"{self.url}{path}", timeout=15).read()  # for the token
+            token = next(cookie.value for cookie in jar if cookie.name == "csrftoken")
+            body = urlencode({**data, "csrfmiddlewaretoken": token or ""}).encode()
+            browser.open(urllib.request.Request(f"{self.url}{path}", body, {"Referer": self.url}), timeout=15).read()
+
+        post("/admin/login/", {"username": "admin", "password": self.passwords["admin"]})
+        post(f"/admin/orders/instrument/{self.ids()[symbol]}/phase/{change}/", {"confirmed": "1", **fields})
+
+    def ids(self) -> dict[str, int]:
+        """Instruments in the order in which the demo data makes them."""
+        return {symbol: number for number, symbol in enumerate(("ACME-USD", "BTC-USD", "EUR-USD", "WIDG-USD"), 1)}
 
     def clear(self) -> None:
-        """Everybody's open orders canceled."""
+        """Everybody's open orders canceled, and trading goes on."""
+        if self.rest("GET", "instruments/ACME-USD")["state"] != "continuous":
+            self.set_phase("ACME-USD", "resume")
         for user in self.keys:
             assert "count" in self.rest("DELETE", "orders", user=user)

@@ -131,7 +131,7 @@ def test_what_the_feed_skipped_is_noticed_and_repaired(screen: Screen, site: Sit
         screen.until(lambda: "99.00 1.125" in screen.text("#tape tr"), "the last trade")
         screen.until(lambda: "99.00 1.000" in screen.text("#tape tr:nth-child(2)"), "the one before it")
     script = "return window.sent.filter((m) => m.op === 'subscribe').map((m) => m.channel)"
-    assert screen.driver.execute_script(script) == ["book", "trades", "book", "trades"]
+    assert screen.driver.execute_script(script) == ["book", "trades", "instruments", "book", "trades"]
 
 
 def test_a_lost_answer_is_asked_for_again_and_the_order_is_there_once(screen: Screen, site: Site):

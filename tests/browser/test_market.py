@@ -56,7 +56,7 @@ def test_cancel_all(screen: Screen, site: Site):
 def test_a_market_order_and_what_became_of_it(screen: Screen, site: Site):
     site.order("sell", "1.5", "100.10")
     screen.sign_in("alice")
-    screen.find(".types label:last-child input").click()
+    screen.choose("market")
     screen.type("#quantity", "2")
     screen.until(lambda: screen.text("#value") == "more than the book shows", "an honest estimate")
     screen.type("#quantity", "1")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.browser.screen import Screen
-from tests.browser.site import Site
+from tests.browser.site import LEVELS, Site
 
 SIZES = {"desktop": (1280, 800), "tablet": (900, 1000), "phone": (390, 844)}
 THEMES = ("dark", "light")
@@ -85,12 +85,12 @@ def test_nothing_sticks_out_and_everything_can_be_read(lively: Screen, pictures:
     for theme in THEMES:
         for name, (width, height) in SIZES.items():
             lively.look(width, height, theme)
-            lively.until_book_shown(7 if name == "phone" else 10)
+            lively.until_book_shown(7 if name == "phone" else LEVELS)
             lively.save(pictures / f"market-{name}-{theme}.png", whole=name != "desktop")
             inside(lively, width)
             readable(lively)
     lively.look(1280, 800, "dark")
-    lively.until_book_shown(10)
+    lively.until_book_shown(LEVELS)
     lively.save(pictures / "market.png")
 
 
@@ -126,6 +126,84 @@ def test_many_digits_fit_on_a_phone(screen: Screen, site: Site, pictures: Path):
         screen.save(pictures / f"digits-{name}-dark.png", whole=True)
         inside(screen, width)
         assert screen.driver.execute_script(CUT_OFF) == []
+
+
+TICKETS = (
+    ("limit", True, "stop_limit"),
+    ("stop_limit", False, "stop"),
+    ("trailing_stop", False, "stop"),
+    ("oco", False, "trail_percent"),
+)
+# Texts and values that do not fit the box they are in.
+CUT_TICKET = """
+const narrow = (node) => node.checkVisibility() && node.scrollWidth > node.clientWidth + 1;
+const list = (select) => { const probe = document.createElement("span"); probe.style.font = getComputedStyle(select).font;
+  probe.textContent = select.selectedOptions[0].textContent; document.body.append(probe);
+  const wide = probe.getBoundingClientRect().width; probe.remove(); return wide > select.clientWidth - 30; };
+return [...document.querySelectorAll("#ticket span, #ticket label, #ticket p, #ticket input")].filter(narrow)
+  .concat([...document.querySelectorAll("#ticket select")].filter((one) => one.checkVisibility() && list(one)))
+  .map((node) => node.id || node.textContent);
+"""
+
+
+def test_tickets_and_orders_of_every_type(screen: Screen, site: Site, pictures: Path):
+    """The fullest tickets, and every kind of order among the open ones."""
+    for body in (
+        {"side": "sell", "type": "stop", "stop_price": "95", "quantity": "1.5"},
+        {
+            "side": "buy",
+            "type": "stop_limit",
+            "stop_price": "105",
+            "price": "105.5",
+            "quantity": "2",
+            "time_in_force": "day",
+        },
+        {"side": "sell", "type": "trailing_stop", "trail_percent": "2.5", "quantity": "3"},
+        {"side": "buy", "quantity": "500", "price": "99", "display_quantity": "20"},
+        {"side": "sell", "quantity": "4", "price": "110", "order_class": "oco", "stop_loss": {"trail_price": "5"}},
+        {"side": "buy", "quantity": "6", "price": "98", "order_class": "bracket", "take_profit": {"price": "103"}}
+        | {"stop_loss": {"stop_price": "95", "price": "94.5"}},
+        {"side": "buy", "quantity": "1", "price": "97", "time_in_force": "gtd", "expires_at": "2099-12-31T12:00:00Z"},
+    ):
+        assert "id" in site.rest("POST", "orders", {"symbol": "ACME-USD", **body}, user="alice")
+    site.order("sell", "5", "100.00")
+    screen.sign_in("alice")
+    screen.until(lambda: len(screen.all("#orders tr")) == 10, "all open orders")
+    screen.driver.execute_script("document.querySelector('.more').open = true")
+    for theme in THEMES:
+        for name, (width, height) in SIZES.items():
+            screen.look(width, height, theme)
+            for kind, bracket, loss in TICKETS:
+                screen.choose(kind)
+                if kind != "oco" and screen.find("#bracket").is_selected() != bracket:
+                    screen.driver.execute_script("document.getElementById('bracket').click()")
+                screen.select("#stop-kind", loss)
+                screen.select("#time-in-force", "gtd")
+                for field in screen.all("#ticket [data-field] input[data-grid]"):
+                    screen.driver.execute_script("arguments[0].value = '12345.67'", field)
+                assert screen.driver.execute_script(CUT_TICKET) == [], (name, kind)
+                readable(screen)
+                screen.save(pictures / f"ticket-{kind}-{name}-{theme}.png", whole=True)
+            inside(screen, width)
+            assert screen.driver.execute_script(CUT_OFF) == [], name
+
+
+def test_an_auction(screen: Screen, site: Site, pictures: Path):
+    site.set_phase("ACME-USD", "auction", lasts_seconds="3600")
+    rng = random.Random(3)
+    for number in range(40):
+        side, cents = rng.choice(("buy", "sell")), 10_000 + rng.randint(-7, 7)
+        user = ("alice", "bob")[number % 2]
+        site.order(side, f"{rng.randint(500, 9000) / 1000:.3f}", f"{cents / 100:.2f}", user=user)
+    screen.sign_in("alice")
+    screen.until(lambda: "would trade" in screen.text("#middle-text"), "the indicative price")
+    for theme in THEMES:
+        for name, (width, height) in SIZES.items():
+            screen.look(width, height, theme)
+            screen.until(lambda: screen.book()["bids"], "the ladder")
+            screen.save(pictures / f"auction-{name}-{theme}.png")
+            inside(screen, width)
+            readable(screen)
 
 
 def inside(screen: Screen, width: int) -> None:

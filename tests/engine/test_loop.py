@@ -1,83 +1,28 @@
 """The engine between bus and database: exactly once, and the truth whatever fails."""
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import suppress
 from typing import Any
 
 import pytest
 from django.db import OperationalError, connection
 
 from matching.codec import state_hash
-from matching.commands import Amend, Cancel
+from matching.commands import Amend, Cancel, Command
 from matching.engine import Engine
+from matching.events import Event as CoreEvent
 from matching.order import Order
 from orders import gateway, status
-from orders.bus.envelope import CONFLICT, DONE, EXPIRED, FAILED, REFUSED, REPLAYED, UNAVAILABLE, Envelope, Outcome
-from orders.bus.memory import MemoryBus
+from orders.bus.envelope import CONFLICT, DONE, EXPIRED, FAILED, REFUSED, REPLAYED, UNAVAILABLE, Outcome
 from orders.engine.journal import Fenced, Journal
-from orders.engine.loop import EngineLoop
 from orders.engine.recovery import recover, take_over
-from orders.engine.verification import verify
 from orders.models import ClientOrderId, Event, Shard
 from orders.models import Order as OrderRow
 from orders.schemas.problems import ProblemError
+from tests.engine.desk import Desk, fail_once
 from tests.support.market import actor_for, make_account, make_instrument, place, running_engine
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-class Desk:
-    """An engine driven by hand, one group at a time, in the test's own thread."""
-
-    def __init__(self) -> None:
-        with running_engine():
-            self.instrument = make_instrument()
-        self.alice = make_account("alice")
-        self.bob = make_account("bob")
-        self.clock = 1_000_000
-        self.start()
-
-    def start(self) -> None:
-        take_over(0)
-        self.loop = EngineLoop(0, MemoryBus(), clock=lambda: self.clock)
-        self.loop.recover()
-        self.loop.bus.open()
-
-    def order(self, account: Any, side: int, price: int, quantity: int, client_order_id: str = "") -> Order:
-        return Order(
-            gateway.order_ids.next(),
-            account.id,
-            self.instrument.id,
-            side,
-            price,
-            quantity,
-            client_order_id=client_order_id,
-        )
-
-    def envelope(self, *commands: Any, deadline: int = 0, fingerprint: bytes = b"same") -> Envelope:
-        prints = [fingerprint if isinstance(c, Order) and c.client_order_id else None for c in commands]
-        envelope = Envelope(
-            list(commands), actor_id=None, received_at=self.clock, deadline=deadline, fingerprints=prints
-        )
-        return envelope
-
-    def group(self, *envelopes: Envelope) -> list[list[Outcome]]:
-        """Carry out envelopes as one group and return their outcomes."""
-        for envelope in envelopes:
-            self.loop.bus.submit(envelope)
-        assert self.loop.run_once()
-        return [envelope.future.result(0) for envelope in envelopes]
-
-    def kinds(self, *envelopes: Envelope) -> list[str]:
-        return [outcome.kind for outcomes in self.group(*envelopes) for outcome in outcomes]
-
-
-@pytest.fixture
-def desk() -> Iterator[Desk]:
-    yield Desk()
-    assert verify(0).differences == []
 
 
 def test_a_group_is_one_transaction_in_sequence(desk: Desk) -> None:
@@ -138,17 +83,26 @@ def test_time_never_goes_back(desk: Desk) -> None:
     assert times[0] == times[1]
 
 
-def poison(order: Order) -> Order:
-    """An order the core stumbles over."""
-    order.quantity = "many"  # type: ignore[assignment]
+def stumble_over(order: Order, monkeypatch: pytest.MonkeyPatch) -> Order:
+    """Have the core fail at this order, half done. (Compiled, it takes no order with a value that it could stumble over.)"""
+    apply = Engine.apply
+
+    def stumbling(engine: Engine, next_sequence: int, at: int, command: Command) -> list[CoreEvent]:
+        events = apply(engine, next_sequence, at, command)
+        if isinstance(command, Order) and command.order_id == order.order_id:
+            raise TypeError("a bug")
+        return events
+
+    monkeypatch.setattr(Engine, "apply", stumbling)
     return order
 
 
-def test_a_poison_command_hurts_only_itself(desk: Desk) -> None:
+def test_a_poison_command_hurts_only_itself(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    poison = stumble_over(desk.order(desk.alice, 0, 98, 1, "bad"), monkeypatch)
     amended = desk.order(desk.alice, 0, 100, 5)
     kinds = desk.kinds(
         desk.envelope(amended, Amend(amended.order_id, desk.alice.id, 90, 7)),
-        desk.envelope(desk.order(desk.alice, 0, 99, 1), poison(desk.order(desk.alice, 0, 98, 1, "bad"))),
+        desk.envelope(desk.order(desk.alice, 0, 99, 1), poison),
         desk.envelope(desk.order(desk.bob, 1, 90, 2)),
     )
     assert kinds == [DONE, DONE, DONE, FAILED, DONE]
@@ -197,41 +151,6 @@ def test_recovering_does_not_take_back_what_another_owns(desk: Desk, monkeypatch
     with pytest.raises(Fenced):
         desk.loop.run_once()
     assert OrderRow.objects.count() == 0
-
-
-def fail_once(monkeypatch: pytest.MonkeyPatch, when: str) -> None:
-    """Make the next batch fail: "before" its writes, "at" the commit (it does not happen), or "after" it (it does)."""
-    original = Journal.transaction
-    left = [1]
-
-    def transaction(self: Journal) -> Any:
-        real = original(self)
-
-        class Context:
-            def __enter__(self) -> None:
-                real.__enter__()
-                if left and when == "before":
-                    left.clear()
-                    error = OperationalError("disk I/O error")
-                    real.__exit__(OperationalError, error, None)
-                    raise error
-
-            def __exit__(self, *exc: Any) -> Any:
-                if exc[0] is None and left and when == "at":
-                    left.clear()
-                    error = OperationalError("database or disk is full")
-                    with suppress(OperationalError):
-                        real.__exit__(OperationalError, error, None)
-                    raise error
-                result = real.__exit__(*exc)
-                if exc[0] is None and left and when == "after":
-                    left.clear()
-                    raise OperationalError("connection lost while committing")
-                return result
-
-        return Context()
-
-    monkeypatch.setattr(Journal, "transaction", transaction)
 
 
 @pytest.mark.parametrize("when", ["before", "at"])

@@ -10,7 +10,8 @@ from matching.values import BUY, SELL
 from orders.feed import books
 from orders.feed.books import BookFeed, Levels, Window
 from orders.feed.publisher import BookChange
-from orders.selectors import InstrumentInfo, InstrumentLevels
+from orders.levels import InstrumentLevels
+from orders.selectors import InstrumentInfo
 from tests.feed.client import BookClient, checksum
 
 ACME = InstrumentInfo(1, "ACME-USD", 0, 2, 3)

@@ -65,9 +65,9 @@ def from_tables(info, depth):
     found = []
     for side, sign in ((BUY, -1), (SELL, 1)):
         sums: dict[int, tuple[int, int]] = {}
-        for price, remaining in rows.filter(side=side).values_list("price", "remaining"):
+        for price, remaining, hidden in rows.filter(side=side).values_list("price", "remaining", "hidden"):
             quantity, count = sums.get(price, (0, 0))
-            sums[price] = (quantity + remaining, count + 1)
+            sums[price] = (quantity + remaining - hidden, count + 1)
         best = sorted(sums.items(), key=lambda item: sign * item[0])[:depth]
         found.append([level_out((price, *sums), info) for price, sums in best])
     return tuple(found)
@@ -82,10 +82,7 @@ def random_flow(seed: int, actors, steps: int) -> None:
         what = chance.random()
         try:
             if what < 0.65 or not placed:
-                side = chance.choice(("buy", "sell"))
-                cents = chance.randrange(9970, 10030)
-                outcome = place(actor, side, str(chance.randrange(1, 9)), f"{cents / 100:.2f}")
-                placed.append((actor, outcome.order_id))
+                placed.append((actor, random_order(chance, actor)))
             elif what < 0.85:
                 owner, order_id = placed.pop(chance.randrange(len(placed)))
                 gateway.order_cancel(actor=owner, order_id=order_id)
@@ -97,6 +94,26 @@ def random_flow(seed: int, actors, steps: int) -> None:
                 place(actor, chance.choice(("buy", "sell")), "20", None)
         except ProblemError:
             continue
+
+
+def random_order(chance: random.Random, actor) -> int:
+    """A limit order, mostly: now and then an iceberg, a stop of some kind, a pair or a bracket."""
+    cents = chance.randrange(9970, 10030)
+    side = chance.choice(("buy", "sell"))
+    away = 20 if side == "buy" else -20
+    price, beyond = f"{cents / 100:.2f}", f"{(cents + away) / 100:.2f}"
+    terms = chance.choice(
+        (
+            *[{}] * 7,
+            {"display_quantity": "0.5"},
+            {"type": "stop", "price": None, "stop_price": price},
+            {"type": "stop_limit", "stop_price": beyond},
+            {"type": "trailing_stop", "price": None, "trail_price": "0.15"},
+            {"order_class": "oco", "stop_loss": {"stop_price": beyond}},
+            {"order_class": "bracket", "take_profit": {"price": beyond}, "stop_loss": {"trail_percent": "0.5"}},
+        )
+    )
+    return place(actor, side, str(chance.randrange(1, 9)), **{"price": price, **terms}).order_id
 
 
 # The projection law
@@ -180,7 +197,7 @@ def test_an_instrument_defined_while_running_appears(feed, acme, alice):
     other = make_instrument("NEW-USD")
     sink = feed.subscribe_book(other, 10)
     place(actor_for(alice), price="5", symbol="NEW-USD")
-    wait_until(lambda: feed.hub.instrument("NEW-USD"), "the symbol")
+    wait_until(lambda: feed.hub.find("NEW-USD"), "the symbol")
     wait_until(lambda: feed.hub.book(other.id, 10).bids == [(500, 1000, 1)], "the book")
     settled(feed)
     assert followed(sink, 10).bids == [["5.00", "1.000", 1]]
@@ -394,6 +411,48 @@ def test_executions_are_the_accounts_own_and_say_what_rest_says(feed, acme, alic
     assert fill["trade_id"] == f"0-{fill['sequence']}" and "actor" not in fill
     resumed = feed.open_executions(alice, {0: 0})
     assert resumed.of("executions", "update") == private.of("executions", "update")
+
+
+def test_every_new_step_is_told_and_told_again_to_who_resumes(feed, acme, alice, bob):
+    """A stop, an iceberg, a bracket, an expiry: each step live, then all of it once more from the tables."""
+    desk, other = actor_for(alice), actor_for(bob)
+    private = feed.open_executions(alice)
+    place(desk, "sell", "4", "101", display_quantity="2", client_order_id="ice")
+    place(desk, "buy", "1", None, type="stop", stop_price="101", client_order_id="stop", self_trade_prevention="none")
+    place(other, "buy", "2", "101")  # the iceberg shows its next tip; the stop is triggered and takes half of it
+    place(
+        desk,
+        "buy",
+        "2",
+        "102",
+        order_class="bracket",
+        take_profit={"price": "105"},
+        stop_loss={"stop_price": "90"},
+        client_order_id="entry",
+        self_trade_prevention="none",
+    )
+    place(other, "sell", "1", "102")
+    place(other, "buy", "1", "105")  # the profit is taken
+    place(desk, "buy", "1", "80", time_in_force="gtd", expires_at="2020-01-01T00:00:00Z", client_order_id="late")
+    settled(feed)
+    steps = [(message["client_order_id"], message["event"], message["status"]) for message in private.messages[1:]]
+    assert_chained(private)
+    assert ("stop", "triggered", "new") in steps and ("stop", "fill_taker", "filled") in steps
+    assert ("ice", "replenished", "partially_filled") in steps
+    assert ("late", "expired", "expired") in steps
+    held = [step for step in steps if step[0] is None]
+    assert [step[1:] for step in held] == [
+        ("accepted", "untriggered"),
+        ("accepted", "untriggered"),
+        ("released", "new"),
+        ("released", "untriggered"),
+        ("fill_maker", "partially_filled"),
+        ("decremented", "untriggered"),
+    ]
+    assert feed.open_executions(alice, {0: 0}).messages[1:] == private.messages[1:]
+    middle = private.messages[len(private.messages) // 2]["sequence"]
+    resumed = feed.open_executions(alice, {0: middle})
+    assert resumed.messages[1:] == [message for message in private.messages[1:] if message["sequence"] > middle]
 
 
 def test_nothing_is_encoded_for_accounts_nobody_listens_to(feed, acme, alice, bob, monkeypatch):

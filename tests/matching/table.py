@@ -9,52 +9,91 @@ A file holds setups and scenarios. A line is a command, an arrow, and everything
       alice  amend a1   8                    -> partial   place kept
       book                                   -> - | 100 x 14 (a1 b1)
 
-Who, the order's name, side, quantity, price; then any of ``ioc fok post-only`` and a self-trade mode. The answer is the
-order's state (``open``, ``partial`` = open and partly filled, ``filled``, ``canceled:reason``, ``rejected:reason``) or
-``refused:reason``, then what happened on the way: trades as ``maker quantity @ price``, ``name canceled:reason``,
-``name less quantity``, ``place kept`` or ``place lost``. ``book`` shows bids and asks, best first, each level with its
-queue. ``units``, ``rules``, ``limits`` and ``phase`` configure. Columns are for the eye: only words count.
+Who, the order's name, side, quantity, then its terms in any order:
+
+    @ 100              a limit; without one and without a stop: market
+    stop 95            a stop; with a limit a stop-limit
+    trail 5, trail 1%  a trailing stop
+    show 10            an iceberg
+    ioc fok day        time in force; gtd 10: until that time
+    post-only          and the self-trade modes of matching.values
+    oco s1 stop 95     linked to a stop named s1, of the same side and quantity
+    bracket t1 @ 110 s1 stop 95    the entry of a bracket, and its children
+
+``amend`` takes the same terms and ``8`` (the total), ``open 8``, ``less 8``, ``version 2``. ``cancel``, ``cancel all [side]``
+and ``cancel-after 5`` do what they say. ``at 10`` lets time go by, alone or before a command: seconds, or a time of day
+(``17:30``, ``1d08:00`` a day later); it begins at midnight. ``units``, ``rules``, ``limits``, ``phase auction [seconds]`` and
+``schedule [current] 08:00 auction 09:00 continuous`` configure; ``deposit 100 USD`` and ``withdraw`` move money.
+
+The answer is the state of the order (of a group: of each): ``open``, ``partial`` (open and partly filled), ``waiting`` (a
+stop), ``held`` (a bracket's child), ``filled``, ``canceled:reason``, ``expired:reason``, ``rejected:reason``; or
+``refused:reason``. Then what happened on the way, in the words of ``Narration.saying``. A trade is ``maker quantity @ price``,
+with ``to taker`` where that is not the order that the line, or the last ``triggered`` or ``released``, is about.
+
+``book`` shows bids and asks, best first, each level with its queue (``10+70``: 70 more are hidden); ``stops`` the waiting
+ones in order of priority with their stop prices; ``indicative`` what the uncross would be; ``last`` the last price;
+``state`` how orders stand; ``funds`` what somebody could pay with; ``phase`` alone the phase. Columns are for the eye: only
+words count.
 """
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from matching.commands import (
     ANY_SIDE,
     OPEN,
     REDUCTION,
     TOTAL,
+    AdvanceTime,
     Amend,
     Cancel,
+    CancelAfter,
     CancelAll,
+    Command,
     DefineAccount,
     DefineInstrument,
+    OrderGroup,
     SetPhase,
+    SetSchedule,
+    Transfer,
 )
-from matching.engine import Command, Engine
-from matching.events import AMENDED, CANCELED, COMMAND_REFUSED, DECREMENTED, FILL_TAKER, REPLACED, Event
-from matching.order import Order
+from matching.events import Event
+from matching.order import Conditions, Order
 from matching.values import (
     ACCOUNT_STATE_NAMES,
+    DAY,
+    DAY_US,
+    FIRST_STOP,
     FOK,
     GTC,
+    GTD,
     IOC,
     LIMIT,
     MARKET,
-    PARTIALLY_FILLED,
+    MONEY_DECIMALS,
     PHASE_NAMES,
     PRICE_OFF_GRID,
     QUANTITY_OFF_GRID,
-    REASON_NAMES,
+    ROLE_NAMES,
+    SECOND_US,
     SIDE_NAMES,
-    STATUS_NAMES,
+    STOP,
+    STOP_LIMIT,
     STP_CANCEL_NEWEST,
     STP_NAMES,
+    TRAILING_STOP,
 )
+from tests.matching.narration import Narration
 
-TIMES = {"ioc": IOC, "fok": FOK}
+TIMES = {"ioc": IOC, "fok": FOK, "day": DAY, "gtd": GTD}
 BASES = {"open": OPEN, "less": REDUCTION}
+# The first moment: a midnight.
+START_US = 20_000 * DAY_US
+# An order nobody placed.
+NOBODY = 10**6
 
 
 def load(path: Path) -> dict[str, list[tuple[int, str]]]:
@@ -76,51 +115,61 @@ def load(path: Path) -> dict[str, list[tuple[int, str]]]:
     return scenarios
 
 
-class Table:
-    """One engine, one instrument, and the names of the people and orders in it."""
+class Table(Narration):
+    """Reads the lines of a table, and the names of the people in them."""
 
     def __init__(self) -> None:
-        self.engine = Engine()
+        super().__init__()
+        self.now = START_US
         self.accounts: dict[str, int] = {}
-        self.orders: dict[str, Order] = {}
-        self.ids: dict[str, int] = {}
-        self.price_decimals = self.quantity_decimals = 0
         self.rules: dict[str, int] = {}
 
     def run(self, lines: list[tuple[int, str]], where: str) -> None:
         for number, line in lines:
             command, arrow, expected = line.partition("->")
             if not self.engine.instruments and not command.startswith("units"):
-                self.apply(DefineInstrument(1, "ACME-USD", **self.rules))
+                self.apply(self.configuration(["rules"]))
             happened = self.do(command.split())
             self.engine.check_invariants()
             if arrow:
-                assert happened == " ".join(expected.split()), f"{where}:{number}: {line}"
+                expected = " ".join(expected.split())
+                assert happened == expected, f"{where}:{number}: {line}\n  happened: {happened}"
 
     def do(self, words: list[str]) -> str:
         """Run one line and tell what happened, in the words of the tables."""
-        if words[0] == "book":
-            return f"{self.levels('buy')} | {self.levels('sell')}"
+        if words[0] == "at":
+            self.now = self.moment(words[1])
+            return self.do(words[2:]) if words[2:] else self.tell(self.apply(AdvanceTime())) or "nothing"
+        if words[0] == "funds":
+            return self.funds(self.account(words[1]))
+        if words[0] in ("book", "stops", "indicative", "last", "state") or words == ["phase"]:
+            return self.show(words)
         if words[0] == "units":
             self.price_decimals, self.quantity_decimals = (len(word.partition(".")[2]) for word in words[1:3])
             self.rules = {"price_decimals": self.price_decimals, "quantity_decimals": self.quantity_decimals}
             return ""
-        if words[0] in ("rules", "limits", "phase"):
-            return self.configure(words)
+        if words[0] in ("rules", "limits", "phase", "schedule"):
+            return self.tell(self.apply(self.configuration(words))) or "done"
         who = self.account(words[0])
         if words[1] == "amend":
             return self.amend(who, words[2:])
         if words[1:3] == ["cancel", "all"]:
             side = SIDE_NAMES.index(words[3]) if words[3:] else ANY_SIDE
-            return self.tell(self.apply(CancelAll(who, side=side)), None) or "nothing"
+            return self.tell(self.apply(CancelAll(who, side=side))) or "nothing"
+        if words[1] in ("deposit", "withdraw"):
+            amount = int(Decimal(words[2]).scaleb(MONEY_DECIMALS)) * (1 if words[1] == "deposit" else -1)
+            return self.tell(self.apply(Transfer(who, words[3], amount))) or "done"
+        if words[1] == "cancel-after":
+            return self.tell(self.apply(CancelAfter(who, self.duration(words[2])))) or "done"
         if words[1] == "cancel":
-            return self.tell(self.apply(Cancel(self.ids.get(words[2], 10**6), who)), self.orders.get(words[2]))
+            subjects = [self.orders[words[2]]] if words[2] in self.orders else []
+            return self.tell(self.apply(Cancel(self.ids.get(words[2], NOBODY), who)), subjects)
         return self.place(who, words[1:])
 
-    # Commands
+    # Words
 
     def apply(self, command: Command) -> list[Event]:
-        return self.engine.apply(self.engine.next_sequence, 0, command)
+        return self.engine.apply(self.engine.next_sequence, self.now, command)
 
     def account(self, name: str) -> int:
         """``operator`` is nobody's account: it may touch every order."""
@@ -139,104 +188,132 @@ class Table:
         quantity, off = self.units(word, self.quantity_decimals)
         return quantity, QUANTITY_OFF_GRID if off else 0
 
-    def place(self, who: int, words: list[str]) -> str:
-        name, side, amount, *rest = words
-        quantity, off_grid = self.quantity(amount)
-        type, price = MARKET, 0
-        if rest.pop(0) == "@":
-            type = LIMIT
-            price, price_off = self.price(rest.pop(0))
-            off_grid |= price_off
-        time, mode, post_only = IOC if type == MARKET else GTC, STP_CANCEL_NEWEST, False
-        for word in rest:
-            if word in TIMES:
-                time = TIMES[word]
+    def duration(self, word: str) -> int:
+        """Seconds, as microseconds."""
+        return self.units(word, 6)[0]
+
+    def moment(self, word: str) -> int:
+        days, _, rest = word.rpartition("d")
+        clock = [int(part) for part in rest.split(":")] if ":" in rest else []
+        seconds = sum(part * 60 ** (2 - place) for place, part in enumerate(clock)) * SECOND_US
+        return START_US + int(days or 0) * DAY_US + (seconds if clock else self.duration(rest or "0"))
+
+    def terms(self, words: list[str]) -> tuple[dict[str, Any], Conditions]:
+        """The terms of an order or an amend: what is plain by name, and the conditions."""
+        plain: dict[str, Any] = {"off_grid": 0}
+        conditions = Conditions()
+        words = list(words)
+        while words:
+            word = words.pop(0)
+            off = 0
+            if word == "@":
+                plain["price"], off = self.price(words.pop(0))
+            elif word == "stop":
+                conditions.stop_price, off = self.price(words.pop(0))
+            elif word == "trail" and words[0].endswith("%"):
+                conditions.trail_bps = self.units(words.pop(0)[:-1], 2)[0]
+            elif word == "trail":
+                conditions.trail, off = self.price(words.pop(0))
+            elif word == "show":
+                conditions.display_quantity, off = self.quantity(words.pop(0))
+            elif word in TIMES:
+                plain["time_in_force"] = TIMES[word]
+                conditions.expires_at = self.moment(words.pop(0)) if word == "gtd" else 0
+            elif word == "version":
+                plain["expected_version"] = int(words.pop(0))
             elif word == "post-only":
-                post_only = True
-            else:
-                mode = STP_NAMES.index(word)
-        order_id = self.ids.setdefault(name, len(self.ids) + 1)
+                plain["post_only"] = True
+            elif word in STP_NAMES:
+                plain["self_trade_prevention"] = STP_NAMES.index(word)
+            elif word != "market":
+                plain["basis"] = BASES.get(word, TOTAL)
+                plain["quantity"], off = self.quantity(words.pop(0) if word in BASES else word)
+            plain["off_grid"] |= off
+        return plain, conditions
+
+    # Commands
+
+    def place(self, who: int, words: list[str]) -> str:
+        """An order, or a group of them: the first has name, side and quantity, the others name and terms."""
+        name, side, amount, *rest = words
+        index = SIDE_NAMES.index(side)
+        if "oco" in rest:
+            cut = rest.index("oco")
+            legs = [(name, rest[:cut], index), (rest[cut + 1], rest[cut + 2 :], index)]
+            roles = ["oco_limit", "oco_stop"]
+        elif "bracket" in rest:
+            cut = rest.index("bracket")
+            later = next(place for place in range(cut + 2, len(rest)) if rest[place] in ("stop", "trail")) - 1
+            legs = [(name, rest[:cut], index), (rest[cut + 1], rest[cut + 2 : later], 1 - index)]
+            legs.append((rest[later], rest[later + 1 :], 1 - index))
+            roles = ["entry", "take_profit", "stop_loss"]
+        else:
+            order = self.order(who, name, index, amount, rest)
+            return self.tell(self.apply(order), [order])
+        orders = [self.order(who, name, side, amount, terms) for name, terms, side in legs]
+        for order, role in zip(orders, roles, strict=True):
+            order.conditions = order.conditions or Conditions()
+            order.conditions.group_id, order.conditions.role = orders[0].order_id, ROLE_NAMES.index(role)
+        return self.tell(self.apply(OrderGroup(orders)), orders)
+
+    def order(self, who: int, name: str, side: int, amount: str, words: list[str]) -> Order:
+        plain, conditions = self.terms(words)
+        quantity, off_grid = self.quantity(amount)
+        price = plain.get("price", 0)
+        type = LIMIT if price else MARKET
+        if conditions.stop_price:
+            type = STOP_LIMIT if price else STOP
+        elif conditions.trail or conditions.trail_bps:
+            type = TRAILING_STOP
+        needed = type >= FIRST_STOP or conditions.display_quantity or plain.get("time_in_force") in (DAY, GTD)
         order = Order(
-            order_id, who, 1, SIDE_NAMES.index(side), price, quantity, type, time, mode, post_only, name, off_grid
+            self.ids.setdefault(name, len(self.ids) + 1),
+            who,
+            1,
+            side,
+            price,
+            quantity,
+            type,
+            plain.get("time_in_force", IOC if type == MARKET else GTC),
+            plain.get("self_trade_prevention", STP_CANCEL_NEWEST),
+            plain.get("post_only", False),
+            name,
+            off_grid | plain["off_grid"],
+            conditions if needed else None,
         )
         self.orders.setdefault(name, order)
-        return self.tell(self.apply(order), order)
+        return order
 
     def amend(self, who: int, words: list[str]) -> str:
         """``amend a1 8``: the total; ``open 8``, ``less 8``; ``@ 101``: the price; ``version 2``: only that one."""
         name, *rest = words
-        price = total = off_grid = version = 0
-        basis = TOTAL
-        while rest:
-            word = rest.pop(0)
-            if word == "@":
-                price, off = self.price(rest.pop(0))
-            elif word == "version":
-                version, off = int(rest.pop(0)), 0
-            else:
-                basis = BASES.get(word, TOTAL)
-                total, off = self.quantity(rest.pop(0) if word in BASES else word)
-            off_grid |= off
-        order = Amend(self.ids.get(name, 10**6), who, price, total, basis, version, off_grid)
-        return self.tell(self.apply(order), self.orders.get(name))
+        plain, conditions = self.terms(rest)
+        plain.pop("time_in_force", None)
+        fields = ("stop_price", "trail", "trail_bps", "display_quantity", "expires_at")
+        plain |= {field: getattr(conditions, field) for field in fields}
+        amend = Amend(self.ids.get(name, NOBODY), who, **plain)
+        return self.tell(self.apply(amend), [self.orders[name]] if name in self.orders else [])
 
-    def configure(self, words: list[str]) -> str:
+    def configuration(self, words: list[str]) -> Command:
         if words[0] == "phase":
-            return self.tell(self.apply(SetPhase(1, PHASE_NAMES.index(words[1]))), None) or "done"
+            return SetPhase(1, PHASE_NAMES.index(words[1]), self.duration(words[2]) if words[2:] else 0)
+        if words[0] == "schedule":
+            current = words[1:2] == ["current"]
+            pairs = words[2 if current else 1 :]
+            steps = [
+                (self.moment(at), PHASE_NAMES.index(phase)) for at, phase in zip(pairs[::2], pairs[1::2], strict=True)
+            ]
+            return SetSchedule(1, steps, current)
         named = dict(word.split("=") for word in words if "=" in word)
         if words[0] == "limits":
             state = ACCOUNT_STATE_NAMES.index(named.pop("state", "active"))
-            limits = {key: self.quantity(value)[0] for key, value in named.items() if key != "max_open_orders"}
-            if "max_open_orders" in named:
-                limits["max_open_orders"] = int(named["max_open_orders"])
-            return self.tell(self.apply(DefineAccount(self.account(words[1]), state, **limits)), None) or "done"
+            counts = ("max_open_orders", "max_rate", "funded")
+            limits = {key: int(value) if key in counts else self.quantity(value)[0] for key, value in named.items()}
+            return DefineAccount(self.account(words[1]), state, **limits)
         read = {"price_tick": self.price, "reference_price": self.price}
         read |= {"quantity_step": self.quantity, "min_quantity": self.quantity, "max_quantity": self.quantity}
-        rules = self.rules | {key: read[key](value)[0] if key in read else int(value) for key, value in named.items()}
-        return self.tell(self.apply(DefineInstrument(1, "ACME-USD", **rules)), None) or "done"
-
-    # What happened
-
-    def tell(self, events: list[Event], subject: Order | None) -> str:
-        """The state of the order the line was about, then the other things that happened, in their order."""
-        said = []
-        for kind, _, order, price, quantity, _, _, reason, other in events:
-            name = order.client_order_id if order else ""
-            if kind == COMMAND_REFUSED:
-                return f"refused:{REASON_NAMES[reason]}"
-            if kind == FILL_TAKER:
-                said.append(f"{self.name(other)} {self.number(quantity, False)} @ {self.number(price, True)}")
-            elif kind in (AMENDED, REPLACED):
-                said.append("place kept" if kind == AMENDED else "place lost")
-            elif kind == DECREMENTED:
-                said.append(f"{name} less {self.number(quantity, False)}")
-            elif kind == CANCELED and order is not subject:
-                said.append(f"{name} canceled:{REASON_NAMES[reason]}")
-        return " ".join(filter(None, (self.state(subject) if subject else "", ", ".join(said))))
-
-    def state(self, order: Order) -> str:
-        if order.order_id in self.engine.orders:
-            return "partial" if order.status == PARTIALLY_FILLED else "open"
-        reason = REASON_NAMES[order.reason]
-        return STATUS_NAMES[order.status] + (f":{reason}" if reason else "")
-
-    def name(self, order_id: int) -> str:
-        return next(name for name, known in self.ids.items() if known == order_id)
-
-    def number(self, units: int, is_price: bool) -> str:
-        decimals = self.price_decimals if is_price else self.quantity_decimals
-        digits = str(units).rjust(decimals + 1, "0")
-        return f"{digits[:-decimals]}.{digits[-decimals:]}" if decimals else digits
-
-    def levels(self, side: str) -> str:
-        book = self.engine.instruments[1].book
-        half = book.bids if side == "buy" else book.asks
-        said = []
-        for level in (half.levels[key] for key in reversed(half.keys)):
-            queue, order = [], level.head
-            while order is not None:
-                queue.append(order.client_order_id)
-                order = order.newer
-            total = self.number(level.quantity, False)
-            said.append(f"{self.number(level.price, True)} x {total} ({' '.join(queue)})")
-        return ", ".join(said) or "-"
+        rules = {
+            key: read[key](value)[0] if key in read else int(value) for key, value in named.items() if key != "breaker"
+        }
+        breaker_us = self.duration(named.get("breaker", "0"))
+        return DefineInstrument(1, "ACME-USD", "ACME", "USD", breaker_us=breaker_us, **(self.rules | rules))

@@ -1,24 +1,31 @@
-"""The order book alone: queues, best prices, and what fill-or-kill counts."""
+"""The order book alone: queues, best prices, the tips of icebergs, and what fill-or-kill counts."""
 
 from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matching.book import OrderBook
+from matching.book import Fill, OrderBook, reduce, show
 from matching.invariants import check_book
-from matching.order import Order
+from matching.order import Conditions, Order
 from matching.values import BUY, NO_BOUND, SELL, STP_CANCEL_OLDEST, STP_NAMES, STP_NONE
 
-orders = st.tuples(st.integers(1, 3), st.sampled_from((BUY, SELL)), st.integers(1, 6), st.integers(1, 9))
+# Account, side, tick, quantity, and the part an iceberg shows (0: it shows all).
+Row = tuple[int, int, int, int, int]
+orders = st.tuples(
+    st.integers(1, 3), st.sampled_from((BUY, SELL)), st.integers(1, 6), st.integers(1, 9), st.sampled_from((0, 0, 1, 3))
+)
 
 
-def filled_book(rows: list[tuple[int, int, int, int]]) -> OrderBook:
+def filled_book(rows: list[Row]) -> OrderBook:
     """A book with bids at 101-106 and asks at 107-112: nothing meets."""
     book = OrderBook()
-    for number, (account, side, tick, quantity) in enumerate(rows, 1):
+    for number, (account, side, tick, quantity, tip) in enumerate(rows, 1):
         order = Order(number, account, 1, side, 100 + tick + (6 if side == SELL else 0), quantity)
         order.priority = number
+        if tip:
+            order.conditions = Conditions(display_quantity=tip)
+            order.hidden = max(0, quantity - tip)
         book.add(order)
     return book
 
@@ -29,6 +36,26 @@ def in_line(book: OrderBook, side: int) -> list[Order]:
     return sorted(found, key=lambda order: (order.price if side == BUY else -order.price, order.priority))
 
 
+def levels_in_line(book: OrderBook, side: int) -> list[list[Order]]:
+    """The same by level."""
+    found = in_line(book, side)
+    prices = list(dict.fromkeys(order.price for order in found))
+    return [[order for order in found if order.price == price] for price in prices]
+
+
+def tips(level: list[Order]) -> list[tuple[Order, int]]:
+    """What a level trades, in turn: each order's tip, then its next one behind all others."""
+    line = [(order, order.remaining) for order in level]
+    found = []
+    while line:
+        order, left = line.pop(0)
+        tip = min(left, order.conditions.display_quantity) if order.conditions else left
+        found.append((order, tip))
+        if left > tip:
+            line.append((order, left - tip))
+    return found
+
+
 @settings(max_examples=200, deadline=None)
 @given(
     st.lists(orders, max_size=25),
@@ -37,20 +64,24 @@ def in_line(book: OrderBook, side: int) -> list[Order]:
     st.integers(1, 40),
     st.sampled_from(range(len(STP_NAMES))),
 )
-def test_available_is_what_a_walk_finds(
-    rows: list[tuple[int, int, int, int]], side: int, price: int, quantity: int, mode: int
-) -> None:
+def test_available_is_what_a_walk_finds(rows: list[Row], side: int, price: int, quantity: int, mode: int) -> None:
+    """Tip after tip: one that is used up joins the back of its level, behind an own order that stands there."""
     book = filled_book(rows)
     taker = Order(999, 1, 1, side, price, quantity, self_trade_prevention=mode)
+    line = [
+        [order.account_id, order.price, tip]
+        for level in levels_in_line(book, side)
+        for order, tip in tips(level)
+        if (order.price <= price if side == BUY else order.price >= price)
+    ]
     expected = 0
-    for order in in_line(book, side):
-        if order.price > price if side == BUY else order.price < price:
-            break
-        if mode == STP_NONE or order.account_id != 1:
-            expected += order.remaining
+    for account, _, tip in line:
+        if mode == STP_NONE or account != 1:
+            expected += tip
         elif mode != STP_CANCEL_OLDEST:
             break
-    assert book.available(taker, price if side == SELL else -price) == min(expected, quantity)
+    available = book.available(taker, price if side == SELL else -price)
+    assert min(available, quantity) == min(expected, quantity)
     reached = [
         order for order in in_line(book, side) if (order.price <= price if side == BUY else order.price >= price)
     ]
@@ -59,12 +90,15 @@ def test_available_is_what_a_walk_finds(
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(orders, min_size=1, max_size=25), st.data())
-def test_orders_leave_from_anywhere(rows: list[tuple[int, int, int, int]], data: st.DataObject) -> None:
+def test_orders_leave_from_anywhere(rows: list[Row], data: st.DataObject) -> None:
     book = filled_book(rows)
     for number in data.draw(st.permutations(range(1, len(rows) + 1))):
         order = book.orders[number]
         if order.remaining > 1 and data.draw(st.booleans()):
-            book.reduce(order, 1)
+            reduce(order, 1)
+            check_book(book)
+        if order.hidden and data.draw(st.booleans()):
+            show(order, data.draw(st.integers(1, order.remaining)))
             check_book(book)
         book.remove(order)
         assert (order.level, order.older, order.newer) == (None, None, None)
@@ -77,26 +111,32 @@ def test_orders_leave_from_anywhere(rows: list[tuple[int, int, int, int]], data:
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(orders, max_size=25), st.sampled_from((BUY, SELL)), st.integers(1, 60))
-def test_match_takes_the_line_in_order(rows: list[tuple[int, int, int, int]], side: int, quantity: int) -> None:
+def test_match_takes_the_line_in_order(rows: list[Row], side: int, quantity: int) -> None:
     book = filled_book(rows)
     expected, left = [], quantity
-    for order in in_line(book, side):
-        if left:
-            traded = min(left, order.remaining)
-            expected.append((order.order_id, order.price, traded, order.remaining - traded))
+    for level in levels_in_line(book, side):
+        for order, tip in tips(level):
+            traded = min(left, tip)
             left -= traded
-    fills: list[tuple[Order, int, int, int]] = []
+            if traded:
+                expected.append((order.order_id, order.price, traded))
+    fills: list[Fill] = []
     taker = Order(999, 9, 1, side, 0, quantity)
     assert book.match(taker, NO_BOUND, fills) is None
-    assert [(maker.order_id, *rest) for maker, *rest in fills] == expected
+    # A fill of nothing tells that the next tip of an iceberg is shown.
+    assert [(maker.order_id, price, traded) for maker, price, traded, _ in fills if traded] == expected
+    for priority, (maker, _, traded, _) in enumerate(fills, 1_000):
+        if not traded:
+            assert maker.conditions is not None
+            maker.priority = priority
     assert taker.remaining == left
     check_book(book)
 
 
 def test_match_stops_at_an_own_order_and_hands_it_back() -> None:
-    book = filled_book([(2, SELL, 1, 5), (1, SELL, 1, 5), (2, SELL, 1, 5)])
+    book = filled_book([(2, SELL, 1, 5, 0), (1, SELL, 1, 5, 0), (2, SELL, 1, 5, 0)])
     taker = Order(999, 1, 1, BUY, 120, 20)
-    fills: list[tuple[Order, int, int, int]] = []
+    fills: list[Fill] = []
     own = book.match(taker, -120, fills)
     assert own is book.orders[2] and taker.remaining == 15 and len(fills) == 1
     book.remove(own)

@@ -7,9 +7,11 @@ from zlib import crc32
 
 import pytest
 
+from matching.events import ORDER, OTHER, PRICE
 from matching.levels import CHECKSUM_LEVELS, LevelReplica, checksum
 from matching.values import BUY, SELL
-from tests.matching.driver import Dice, Pair
+from tests.matching.dice import Dice
+from tests.matching.driver import Pair
 
 
 def test_published_example() -> None:
@@ -63,10 +65,10 @@ def test_follows_a_book_by_its_changed_levels() -> None:
         op, arguments = dice.step(pair)
         touched = set()
         for event in pair.do(op, **arguments):
-            order = event[2]
+            order = event[ORDER]
             if order is not None and order.instrument_id == 1 and order.price:
                 # A fill touches the maker's price, an amend the old limit as well.
-                touched |= {(order.side, order.price), (order.side, event[3])} | {(order.side, event[8])}
+                touched |= {(order.side, price) for price in (order.price, event[PRICE], event[OTHER])}
         book = pair.engine.instruments[1].book
         for side, price in touched:
             level = book.level(side, price)

@@ -28,4 +28,4 @@ def test_a_wrong_table_fails() -> None:
 
 
 def test_there_are_scenarios() -> None:
-    assert len(SCENARIOS) > 60
+    assert len(SCENARIOS) > 180

@@ -6,14 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from matching.events import FILL_MAKER
-from matching.values import BUY, SELL
+from matching.auction import Uncross
+from matching.events import FILL_MAKER, KIND_NAMES
+from matching.values import AUCTION, BUY, CONTINUOUS, PARTIALLY_FILLED, PHASE_NAMES, SELL
 from orders.feed import books, frames
 from orders.feed.books import BookFeed
 from orders.feed.publisher import BookChange, Execution, TradeTold
+from orders.feed.sessions import SessionView
+from orders.levels import InstrumentLevels
 from orders.schemas import socket
 from orders.schemas.problems import Problem, ProblemError
-from orders.selectors import InstrumentInfo, InstrumentLevels
+from orders.selectors import InstrumentInfo
 from orders.sockets import protocol as core
 from orders.sockets.protocol import SocketProtocol
 
@@ -42,7 +45,9 @@ def said() -> dict[tuple, dict]:
     book.open_window(25)
     ((_, update),) = book.apply(BookChange(1, 1044, 1042, ((BUY, 9998, 0, 0),)), 0)
     trade = frames.trade(ACME, TradeTold(1040, 9999, 2000, SELL, 0))
-    execution = Execution(7, 1045, 1042, FILL_MAKER, 99, "a-1", 1, BUY, 9998, 1000, 9000, 1000, 0, 0)
+    execution = Execution(7, 1045, 1042, FILL_MAKER, 99, "a-1", 1, BUY, 9998, 1000, 9000, 1000, PARTIALLY_FILLED, 0, 0)
+    call = SessionView(3, 1042, AUCTION, 1_795_368_900_000_000, Uncross(9998, 12_000, -5000), 0)
+    trading = SessionView(3, 1051, CONTINUOUS, 0, None, 0)
     protocol = SocketProtocol(actor=None, public_market_data=True, connection_id="5f0c")
     protocol.receive('{"op":"ping","id":7}', 0)
     texts = [
@@ -51,6 +56,8 @@ def said() -> dict[tuple, dict]:
         frames.resync("book", "ACME-USD", "gap"),
         frames.trades(ACME, "snapshot", epoch=3, sequence=1040, previous=None, told=[trade]),
         frames.trades(ACME, "update", epoch=3, sequence=1047, previous=1040, told=[trade, trade]),
+        frames.session(ACME, "snapshot", epoch=3, sequence=1042, session=call, at=0),
+        frames.session(ACME, "update", epoch=3, sequence=1051, session=trading, at=0),
         frames.executions_snapshot(account="alice", shard_id=0, epoch=3, sequence=1042),
         frames.execution(ACME, shard_id=0, epoch=3, told=execution),
         protocol.to_send(),
@@ -98,6 +105,21 @@ def test_the_book_of_the_example_has_the_checksum_of_the_example():
     assert ours["checksum"] == shown["checksum"] == 2589312360
     assert ours["bids"] == shown["bids"]
     assert said()["book", "update"]["bids"] == [["99.98", "0.000", 0]]
+
+
+def test_every_step_of_an_order_and_every_phase_is_named():
+    of_orders = ("accepted", "rejected", "fill_maker", "fill_taker", "amended", "replaced", "decremented")
+    of_orders += ("triggered", "released", "replenished", "canceled", "expired")
+    assert set(of_orders) < set(KIND_NAMES)
+    for name in (*of_orders, *PHASE_NAMES):
+        assert f"`{name}`" in DOCUMENT
+
+
+def test_the_session_of_the_example_is_told_so():
+    (shown,) = (m for m in from_server if m.get("channel") == "instruments" and m["type"] == "snapshot")
+    ours = said()["instruments", "snapshot"]
+    for name in ("state", "phase_ends_at", "indicative_price", "indicative_volume", "indicative_surplus"):
+        assert ours[name] == shown[name]
 
 
 def test_the_answers_shown_are_given():

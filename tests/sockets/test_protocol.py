@@ -80,6 +80,7 @@ def test_a_wrong_key_ends_the_connection():
         ({"channel": "book", "symbols": ["A"]}, Subscribe(1, "book", ("A",), 25)),
         ({"channel": "book", "symbols": ["A", "B", "A"], "depth": 1000}, Subscribe(1, "book", ("A", "B"), 1000)),
         ({"channel": "trades", "symbols": ["A"]}, Subscribe(1, "trades", ("A",), 0)),
+        ({"channel": "instruments", "symbols": ["A", "B"]}, Subscribe(1, "instruments", ("A", "B"), 0)),
         ({"channel": "executions"}, OpenExecutions(1, ALICE, None)),
         ({"channel": "executions", "after": {"0": 5, "12": 0}}, OpenExecutions(1, ALICE, {0: 5, 12: 0})),
     ],
@@ -122,6 +123,7 @@ def test_leaving_the_executions():
         (Actor(1, "staff", 0, "", frozenset(("read", "operate"))), True, "executions", "permission_denied"),
         (None, False, "book", "not_authenticated"),
         (None, False, "trades", "not_authenticated"),
+        (None, False, "instruments", "not_authenticated"),
         (Actor(1, "a", 7, "a", frozenset(("trade",))), False, "book", "permission_denied"),
     ],
 )
@@ -177,6 +179,8 @@ BAD = [
     ('{"op":"subscribe","channel":"book","symbols":["A"],"depth":11}', "invalid_request"),
     ('{"op":"subscribe","channel":"book","symbols":["A"],"depth":"25"}', "invalid_request"),
     ('{"op":"subscribe","channel":"trades","symbols":["A"],"depth":25}', "invalid_request"),
+    ('{"op":"subscribe","channel":"instruments"}', "invalid_request"),
+    ('{"op":"subscribe","channel":"instruments","symbols":["A"],"depth":25}', "invalid_request"),
     ('{"op":"subscribe","channel":"executions","symbols":["A"]}', "invalid_request"),
     ('{"op":"subscribe","channel":"executions","after":5}', "invalid_request"),
     ('{"op":"subscribe","channel":"executions","after":{"0":-1}}', "invalid_request"),
@@ -251,7 +255,22 @@ json_values = st.recursive(
     max_leaves=8,
 )
 words = st.sampled_from(
-    ("ping", "auth", "subscribe", "unsubscribe", "book", "trades", "executions", "ACME-USD", "0", 10, 25, 2**60, "")
+    (
+        "ping",
+        "auth",
+        "subscribe",
+        "unsubscribe",
+        "book",
+        "trades",
+        "instruments",
+        "executions",
+        "ACME-USD",
+        "0",
+        10,
+        25,
+        2**60,
+        "",
+    )
 )
 near_misses = st.fixed_dictionaries(
     {"op": words | json_values},

@@ -13,8 +13,8 @@ DIRECTORY = tempfile.mkdtemp(prefix="oms-tests-")
 os.environ["OMS_VAR_DIR"] = DIRECTORY
 
 # The machine's own settings must not decide a test. DATABASE_URL stays: it is how the suite is run on PostgreSQL.
-# OMS_SCREENSHOTS is the tests' own: where the browser tests keep their pictures.
-KEPT = ("OMS_VAR_DIR", "OMS_SCREENSHOTS")
+# The tests' own: OMS_SCREENSHOTS, where the browser tests keep their pictures; OMS_RECOVERY_RUNS, how many long runs.
+KEPT = ("OMS_VAR_DIR", "OMS_SCREENSHOTS", "OMS_RECOVERY_RUNS")
 for name in [name for name in os.environ if name.startswith("OMS_") and name not in KEPT]:
     del os.environ[name]
 

@@ -63,6 +63,7 @@ def make_instrument(
     collar_bps: int = 0,
     reference_price: int = 0,
     phase: int = CONTINUOUS,
+    breaker_us: int = 0,
 ) -> selectors.InstrumentInfo:
     """Define an instrument through the gateway; needs a running engine."""
     base, _, quote = symbol.partition("-")
@@ -81,9 +82,16 @@ def make_instrument(
         collar_bps,
         reference_price,
         phase,
+        breaker_us,
     )
     gateway.instrument_define(actor=OPERATOR, definition=definition)
     return selectors.instrument_by_symbol(symbol)
+
+
+def set_phase(phase: str, symbol: str = "ACME-USD", *, lasts_seconds: int = 0) -> None:
+    """Put an instrument into a phase, as an operator does."""
+    instrument_id = selectors.instrument_by_symbol(symbol).id
+    gateway.instrument_set_phase(actor=OPERATOR, instrument_id=instrument_id, phase=phase, lasts_seconds=lasts_seconds)
 
 
 def place(actor: Actor, side: str = "buy", quantity: str = "1", price: str | None = "100", **fields: object) -> Outcome:

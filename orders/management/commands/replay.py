@@ -17,6 +17,7 @@ from orders.engine.service import EmbeddedEngine
 from orders.flow import FlowError, FlowLine, read_flow
 from orders.management.commands._server import owned_engine, tune_interpreter
 from orders.models import Account
+from orders.models.trading import event_id
 from orders.replaying import DurableReplay, Interrupted, Replayed, replay_in_memory
 from orders.schemas.problems import ProblemError
 
@@ -73,7 +74,9 @@ class Command(BaseCommand):
         if books is not None:
             write_csv(books, BOOK_COLUMNS, done.books)
         if done.refused:
-            self.stderr.write(f"{done.refused} new orders were refused: they do not fit the rules of {symbol}")
+            self.stderr.write(
+                f"{done.refused} new orders were refused: post-only, or they do not fit the rules of {symbol}"
+            )
         self.stdout.write(closing_line(done, seconds))
 
     def _durable(
@@ -97,6 +100,7 @@ class Command(BaseCommand):
                 new_id=gateway.order_ids.next,
                 submit=lambda commands: gateway.commands_submit(actor=_REPLAYER, commands=commands),
                 books=books,
+                after=last_event(instrument.shard_id),
             )
             engine.loop.publisher.listeners.append(replay.listener)
             engine.loop.on_commit = lambda commands, seconds: group_seconds.append(seconds)
@@ -123,6 +127,11 @@ def empty_instrument(symbol: str) -> selectors.InstrumentInfo:
             f"The book of {symbol} is not empty: replay into another symbol, or cancel its orders first."
         )
     return instrument
+
+
+def last_event(shard_id: int) -> int:
+    """The id of the newest event of a shard."""
+    return next(event_id(row.id, row.last_sequence) for row in selectors.shard_list() if row.id == shard_id)
 
 
 def closing_line(done: Replayed, seconds: float) -> str:

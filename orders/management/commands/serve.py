@@ -1,4 +1,4 @@
-"""The whole service in one process: engine, HTTP, WebSockets, periodic saves."""
+"""The whole service in one process: engine, HTTP, WebSockets, periodic saves, schedules by calendar."""
 
 import gc
 import logging
@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
@@ -15,6 +16,7 @@ from orders.engine.service import EmbeddedEngine
 from orders.feed.hub import hub
 from orders.management.commands._server import migrate_if_needed, tune_interpreter
 from orders.management.commands.save_books import SAVE_INTERVAL_SECONDS, save_periodically
+from orders.schedules import keep_periodically
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +70,7 @@ class Command(BaseCommand):
         from orders.sockets import daphne
 
         daphne.install()
-        stop_saving = threading.Event()
+        stop_background = threading.Event()
         server = Server(
             application,
             endpoints=[endpoint(host, port)],
@@ -84,14 +86,13 @@ class Command(BaseCommand):
             signal.signal(signal_number, lambda *_: reactor.callFromThread(shutdown.begin))
         hub().start(reactor._asyncioEventloop)
         if save_interval > 0:
-            threading.Thread(
-                target=save_periodically, args=(save_interval, stop_saving), name="save-books", daemon=True
-            ).start()
+            in_background("save-books", save_periodically, save_interval, stop_background)
+        in_background("calendars", keep_periodically, stop_background)
         gc.collect()
         gc.freeze()
         reactor.callWhenRunning(lambda: self._say_where(server, host, port))
         server.run()
-        stop_saving.set()
+        stop_background.set()
         if engine.failed:
             return f"the engine stopped: {engine.loop.status.detail}"
         if not server.listening_addresses:
@@ -124,6 +125,11 @@ class Shutdown:
     def _finish(self) -> None:
         self._engine.stop()
         self._reactor.callFromThread(self._reactor.callLater, LAST_ANSWERS_SECONDS, self._reactor.stop)
+
+
+def in_background(name: str, work: Callable[..., None], *args: Any) -> None:
+    """Start a thread that ends by itself, at the latest with the process."""
+    threading.Thread(target=work, args=args, name=name, daemon=True).start()
 
 
 def leave(status: int) -> None:

@@ -14,6 +14,10 @@ from orders.schemas.decimals import from_units, to_units
 # How far from the middle the bots quote, in ticks, and how many quotes each side keeps.
 SPREAD_TICKS = 12
 QUOTES_A_SIDE = 8
+# Stops, icebergs and brackets kept at a time: more would wait for a price that never comes.
+MAX_CONDITIONAL = 12
+# An iceberg is so many times as large as what it shows.
+TIPS = 8
 # Largest order, in steps of the instrument's quantity that make about one unit.
 MAX_UNITS_AN_ORDER = 5
 # Between two tries when the server is away.
@@ -106,6 +110,7 @@ class Market:
         self._start = price
         self._rng = rng
         self._quotes: dict[str, list[str]] = {"buy": [], "sell": []}
+        self._conditional: list[list[str]] = []
         self._run = f"sim-{random.SystemRandom().randrange(16**8):08x}"
         self.placed = self.canceled = self.filled = 0
 
@@ -129,12 +134,14 @@ class Market:
         self._middle = max(2 * SPREAD_TICKS, self._middle + self._rng.choice((-1, 0, 0, 0, 1)))
         choice = self._rng.random()
         side = self._rng.choice(("buy", "sell"))
-        if choice < 0.6:
+        if choice < 0.57:
             self._quote(side)
-        elif choice < 0.8:
+        elif choice < 0.77:
             self._place(side, None, "ioc")
-        else:
+        elif choice < 0.95:
             self._place(side, self._middle + (1 if side == "buy" else -1) * 2, "gtc")
+        else:
+            self._be_clever(side)
 
     def _quote(self, side: str) -> None:
         """A new quote on this side; the oldest goes when there are enough."""
@@ -147,24 +154,56 @@ class Market:
             status, _ = self._rest.ask("DELETE", f"orders/{quotes.pop(0)}")
             self.canceled += status == 200
 
-    def _place(self, side: str, ticks: int | None, time_in_force: str) -> dict[str, Any] | None:
+    def _be_clever(self, side: str) -> None:
+        """A stop, a trailing stop, an iceberg or a bracket; the oldest goes when there are enough."""
+        better = 1 if side == "buy" else -1
+        far = self._rng.randint(SPREAD_TICKS // 2, 2 * SPREAD_TICKS)
+        away, near = (self._price(self._middle + better * distance) for distance in (far, -2))
+        kind = self._rng.choice(("stop", "trailing_stop", "iceberg", "bracket"))
+        if kind == "stop":
+            order = self._place(side, None, "gtc", type="stop", stop_price=away)
+        elif kind == "trailing_stop":
+            order = self._place(side, None, "gtc", type="trailing_stop", trail_price=self._price(far))
+        elif kind == "iceberg":
+            tip = self._quantity()
+            whole = from_units(to_units(tip, self._quantity_decimals)[0] * TIPS, self._quantity_decimals)
+            order = self._place(side, self._middle - 2 * better, "gtc", quantity=whole, display_quantity=tip)
+        else:
+            loss = self._price(self._middle - better * far)
+            more = {"order_class": "bracket", "take_profit": {"price": away}, "stop_loss": {"stop_price": loss}}
+            order = self._place(side, None, "gtc", type="limit", price=near, **more)
+        if order is not None:
+            self._conditional.append([order["id"], *(leg["id"] for leg in order["legs"])])
+        if len(self._conditional) > MAX_CONDITIONAL:
+            for order_id in self._conditional.pop(0):
+                status, _ = self._rest.ask("DELETE", f"orders/{order_id}")
+                self.canceled += status == 200
+
+    def _price(self, ticks: int) -> str:
+        return from_units(max(1, ticks) * self._tick, self._price_decimals)
+
+    def _quantity(self) -> str:
         steps = self._rng.randint(1, MAX_UNITS_AN_ORDER * 100) * max(
             1, 10**self._quantity_decimals // 100 // self._step
         )
+        return from_units(steps * self._step, self._quantity_decimals)
+
+    def _place(self, side: str, ticks: int | None, time_in_force: str, **fields: Any) -> dict[str, Any] | None:
+        """Place an order, limited where there are ``ticks``; ``fields`` are said instead of what is said here."""
         self.placed += 1
         body: dict[str, Any] = {
             "symbol": self._symbol,
             "side": side,
             "type": "market" if ticks is None else "limit",
-            "quantity": from_units(steps * self._step, self._quantity_decimals),
+            "quantity": fields.get("quantity") or self._quantity(),
             "time_in_force": time_in_force,
             # The bots share an account and must be able to trade with each other.
             "self_trade_prevention": "none",
             "client_order_id": f"{self._run}-{self.placed}",
         }
         if ticks is not None:
-            body["price"] = from_units(ticks * self._tick, self._price_decimals)
-        status, answer = self._rest.ask("POST", "orders", body)
+            body["price"] = self._price(ticks)
+        status, answer = self._rest.ask("POST", "orders", body | fields)
         if status not in (200, 201):
             return None
         self.filled += answer["status"] == "filled"

@@ -1,0 +1,252 @@
+"""As much of a market as one order could meet, in an engine of its own: for trying what would happen, and nothing else.
+
+Read from the tables in one consistent read, bounded. What nobody but its owner may know is left out: the hidden part of
+others' icebergs and the stops that wait. So what the scratch engine does is what the real one would, as far as can be told.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from django.db import connection
+
+from matching.engine import Engine
+from matching.order import Conditions, Order
+from matching.state import Account, Holding, Instrument
+from matching.stops import trailing_stop_price
+from matching.values import (
+    BUY,
+    CONTINUOUS,
+    GTC,
+    LAST_OPEN_STATUS,
+    LIMIT,
+    MARKET,
+    STOP_LOSS,
+    STP_NONE,
+    TAKE_PROFIT,
+    TRAILING_STOP,
+    UNTRIGGERED,
+)
+from orders import selectors
+from orders.models import Account as AccountRow
+from orders.models import Instrument as InstrumentRow
+from orders.models import Position, Shard
+
+# Resting orders a trial may meet: beyond so many it says that it is not complete. Bounds one request to some tens of
+# milliseconds.
+MAX_RESTING = 5_000
+FETCH_ROWS = 500
+
+# The literal lets a database use the index of open orders; waiting stops and held children are not in the book.
+_RESTS = f"status <= {LAST_OPEN_STATUS} AND status <> {UNTRIGGERED}"
+# A bracket's child that waits for its entry: it is an open order, but nothing of it can trade yet.
+_HELD = (
+    f"role IN ({TAKE_PROFIT}, {STOP_LOSS}) AND status = {UNTRIGGERED} AND EXISTS (SELECT 1 FROM orders_order AS entry "
+    f"WHERE entry.id = one.group_id AND entry.status <= {LAST_OPEN_STATUS})"
+)
+# Sums in two halves: a sum of 53-bit numbers may pass 64 bits.
+_HALF = 67_108_864
+_HALVES = "SUM(({0}) / 67108864), SUM(({0}) %% 67108864)"
+
+
+@dataclass(slots=True)
+class Scratch:
+    """An engine that holds what an order could meet, as of ``sequence`` of the shard.
+
+    ``holding`` is the account's own. ``quantity_ahead`` and ``orders_ahead`` are what is displayed at the order's limit on
+    its own side. ``truncated``: there was more to meet than ``MAX_RESTING`` orders.
+    """
+
+    engine: Engine
+    instrument: Instrument
+    holding: Holding
+    sequence: int
+    at: int
+    truncated: bool
+    quantity_ahead: int
+    orders_ahead: int
+
+
+def scratch_for(orders: list[Order], now_us: int) -> Scratch:
+    """Load it for a new order, or for the first of a group: instrument, account with its sums, orders within reach."""
+    order = orders[0]
+    with selectors.consistent_read():
+        row = InstrumentRow.objects.get(id=order.instrument_id)
+        shard = Shard.objects.get(id=row.shard_id)
+        at = max(now_us, shard.at)
+        engine = Engine()
+        instrument = engine.instruments[row.id] = _instrument(row, engine, shard.at)
+        holding = _holding(engine, instrument, order.account_id)
+        reach = _within_reach(order, instrument)
+        ahead = _level(order) if order.price and not reach.enough else (0, 0)
+        sums = _open_sums(order)
+        open_orders = _open_orders(order.account_id, row.shard_id)
+        instrument.stops.trailing_buys.count = _trailing_stops(orders)
+    engine.restore(sorted(reach.orders, key=lambda one: one.priority))
+    # Of the account's own orders only those within reach are here: its sums are of all.
+    holding.open_buy, holding.open_sell = sums
+    holding.account.open_orders = open_orders
+    return Scratch(engine, instrument, holding, shard.last_sequence, at, reach.truncated, *ahead)
+
+
+def _instrument(row: Any, engine: Engine, shard_at: int) -> Instrument:
+    instrument = Instrument(
+        row.id,
+        row.symbol,
+        row.price_decimals,
+        row.quantity_decimals,
+        row.price_tick,
+        row.quantity_step,
+        row.min_quantity,
+        row.max_quantity,
+        row.max_notional,
+        row.collar_bps,
+        row.reference_price,
+        row.phase,
+        engine.orders,
+        row.breaker_us,
+    )
+    instrument.phase_until = row.phase_until
+    instrument.schedule = [(when, phase) for when, phase in json.loads(row.schedule) if when > shard_at]
+    instrument.last_price = row.last_price
+    return instrument
+
+
+def _holding(engine: Engine, instrument: Instrument, account_id: int) -> Holding:
+    row = AccountRow.objects.get(id=account_id)
+    account = Account(row.id, row.state, row.max_open_orders, row.max_order_quantity, row.max_position, row.max_rate)
+    account.rate_at = row.rate_at
+    engine.accounts[row.id] = account
+    holding = engine.holding(row.id, instrument)
+    position = Position.objects.filter(account_id=account_id, instrument_id=instrument.instrument_id).first()
+    if position is not None:
+        holding.bought, holding.bought_notional = position.bought, position.bought_notional
+        holding.sold, holding.sold_notional = position.sold, position.sold_notional
+    return holding
+
+
+# The book
+
+
+def _bound(order: Order, instrument: Instrument) -> int | None:
+    """The worst price the order could trade at when it comes in: 0 for any, None where it would not trade at once."""
+    if instrument.phase != CONTINUOUS:
+        return None
+    if order.type in (LIMIT, MARKET):
+        return order.price
+    conditions, last = order.conditions, instrument.last_price
+    assert conditions is not None
+    stop = conditions.stop_price
+    if order.type == TRAILING_STOP:
+        stop = trailing_stop_price(order.side, last, conditions.trail, conditions.trail_bps)
+    fires = last and (last >= stop if order.side == BUY else last <= stop)
+    return order.price if fires else None
+
+
+class _Reach(NamedTuple):
+    """The orders a new one could meet, best first. ``enough``: others show all it asks for, so nothing of it would rest."""
+
+    orders: list[Order]
+    enough: bool
+    truncated: bool
+
+
+def _within_reach(order: Order, instrument: Instrument) -> _Reach:
+    bound = _bound(order, instrument)
+    if bound is None:
+        return _Reach([], False, False)
+    best_first, within = ("price", "<=") if order.side == BUY else ("price DESC", ">=")
+    found: list[Order] = []
+    left = order.quantity
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id, account_id, price, remaining, hidden, display_quantity, priority FROM orders_order "
+            f"WHERE {_RESTS} AND instrument_id = %s AND side = %s {f'AND price {within} %s ' if bound else ''}"
+            f"ORDER BY {best_first}, priority LIMIT {MAX_RESTING + 1}",
+            [order.instrument_id, 1 - order.side, *([bound] if bound else [])],
+        )
+        while rows := cursor.fetchmany(FETCH_ROWS):
+            for row in rows:
+                if left <= 0:
+                    return _Reach(found, True, False)
+                if len(found) == MAX_RESTING:
+                    return _Reach(found, False, True)
+                found.append(_resting(order, row))
+                if found[-1].account_id != order.account_id:
+                    left -= found[-1].remaining
+    return _Reach(found, left <= 0, False)
+
+
+def _resting(order: Order, row: tuple[Any, ...]) -> Order:
+    """A resting order as ``order`` would find it: of others what they show, of its own account's all."""
+    order_id, account_id, price, remaining, hidden, display_quantity, priority = row
+    own = account_id == order.account_id
+    conditions = Conditions(display_quantity=display_quantity) if own and display_quantity else None
+    resting = Order(
+        order_id,
+        account_id,
+        order.instrument_id,
+        1 - order.side,
+        price,
+        remaining if own else remaining - hidden,
+        LIMIT,
+        GTC,
+        STP_NONE,
+        conditions=conditions,
+    )
+    resting.hidden = hidden if own else 0
+    resting.priority = priority
+    return resting
+
+
+def _level(order: Order) -> tuple[int, int]:
+    """What is displayed at the order's own limit: units and orders."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {_HALVES.format('remaining - hidden')}, COUNT(*) FROM orders_order "
+            f"WHERE {_RESTS} AND instrument_id = %s AND side = %s AND price = %s",
+            [order.instrument_id, order.side, order.price],
+        )
+        high, low, count = cursor.fetchone()
+    return int(high or 0) * _HALF + int(low or 0), count
+
+
+# The account
+
+
+def _open_sums(order: Order) -> tuple[int, int]:
+    """Units the account's open orders could still buy and sell; held children of brackets cannot yet."""
+    sums = [0, 0]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT side, {_HALVES.format('remaining')} FROM orders_order AS one "
+            f"WHERE status <= {LAST_OPEN_STATUS} AND account_id = %s AND instrument_id = %s "
+            f"AND NOT ({_HELD}) "
+            "GROUP BY side",
+            [order.account_id, order.instrument_id],
+        )
+        for side, high, low in cursor.fetchall():
+            sums[side] = int(high) * _HALF + int(low)
+    return sums[0], sums[1]
+
+
+def _open_orders(account_id: int, shard_id: int) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT COUNT(*) FROM orders_order WHERE status <= {LAST_OPEN_STATUS} AND account_id = %s AND shard_id = %s",
+            [account_id, shard_id],
+        )
+        return cursor.fetchone()[0]
+
+
+def _trailing_stops(orders: list[Order]) -> int:
+    """Trailing stops that wait beside the book; asked only for one more of them."""
+    if all(order.type != TRAILING_STOP for order in orders):
+        return 0
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT COUNT(*) FROM orders_order AS one WHERE status <= {LAST_OPEN_STATUS} AND status = {UNTRIGGERED} "
+            f"AND instrument_id = %s AND type = {TRAILING_STOP} AND NOT ({_HELD})",
+            [orders[0].instrument_id],
+        )
+        return cursor.fetchone()[0]
