@@ -54,6 +54,20 @@ class LevelReplica:
         levels = self._levels
         return [levels[key] for key in keys[: -depth - 1 : -1]]
 
+    def get(self, key: int) -> LevelRow | None:
+        """The level with this key: a bid's price, an ask's price negated, so that a better level has a greater one."""
+        return self._levels.get(key)
+
+    def worst(self, side: int, depth: int) -> int | None:
+        """The key of the last of a side's best ``depth`` levels; None where the whole side fits."""
+        keys = self._bids if side == BUY else self._asks
+        return keys[-depth] if len(keys) >= depth else None
+
+    def between(self, side: int, depth: int, worst: int) -> list[int]:
+        """The keys of a side's best ``depth`` levels that are worse than ``worst``."""
+        keys = self._bids if side == BUY else self._asks
+        return keys[max(len(keys) - depth, 0) : bisect_left(keys, worst)]
+
     def checksum(self) -> int:
         """Unsigned CRC32 of the top of the book."""
         return checksum(self.top(BUY, CHECKSUM_LEVELS), self.top(1 - BUY, CHECKSUM_LEVELS))

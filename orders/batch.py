@@ -152,9 +152,7 @@ class Batch:
         What was due by then is a command of its own (``AdvanceTime``), recorded before.
         """
         subjects = _subjects(command)
-        if isinstance(command, Transfer):
-            # The event has no room for so large a number.
-            detail = json.dumps({"currency": command.currency, "amount": command.amount})
+        detail = detail or _told_in_detail(command)
         first_trade = len(self.trades)
         placed: list[Order] = []
         maker: Order | None = None
@@ -189,10 +187,8 @@ class Batch:
                     self._touch(order, order.price, sequence)
             elif (kind in _LOSSES and other) or (kind == AMENDED and status != UNTRIGGERED):
                 self._touch(order, order.price, sequence)
-        for order in placed:
-            # What waits has a level too, among the stops.
-            if order.level is not None and order.status != UNTRIGGERED:
-                self._touch(order, order.price, events[-1][SEQUENCE])
+        if placed:
+            self._touch_places(placed, events[-1][SEQUENCE])
         if subjects:
             return self._outcome_of_orders(command, subjects, events, at, self.trades[first_trade:])
         return _outcome(command, events)
@@ -288,6 +284,13 @@ class Batch:
         levels.add((order.side, price))
         self.book_sequences[instrument_id] = sequence
 
+    def _touch_places(self, placed: list[Order], sequence: int) -> None:
+        """Those of the orders that rest in the book now, when the command is over."""
+        for order in placed:
+            # What waits has a level too, among the stops.
+            if order.level is not None and order.status != UNTRIGGERED:
+                self._touch(order, order.price, sequence)
+
     def _configured(self, kind: int, subject: int, command: Command) -> None:
         """A step of an instrument or account."""
         if kind in (CANCEL_AFTER_SET, CANCEL_AFTER_FIRED):
@@ -345,6 +348,13 @@ def _outcome(command: Command, events: list[Event]) -> Outcome:
     if isinstance(command, CancelAfter):
         return Outcome(DONE, due_at=events[-1][QUANTITY] if events else 0)
     return Outcome(DONE)
+
+
+def _told_in_detail(command: Command) -> str | None:
+    """What an event has no room for: an amount of money."""
+    if not isinstance(command, Transfer):
+        return None
+    return json.dumps({"currency": command.currency, "amount": command.amount})
 
 
 def _subjects(command: Command) -> tuple[int, ...]:

@@ -28,6 +28,7 @@ from matching.values import (
     ACCOUNT_STATE_NAMES,
     CONTINUOUS,
     LAST_OPEN_STATUS,
+    MONEY_DECIMALS,
     PHASE_NAMES,
     PRICE_OFF_GRID,
     QUANTITY_OFF_GRID,
@@ -50,13 +51,14 @@ from orders.schemas.problems import ProblemError
 from orders.schemas.render import wire_time
 from orders.scratch import Scratch, scratch_for
 
-# How the numbers of a check are told: as a price, a quantity, the product of both, a word, or (all others) a count.
+# How the numbers of a check are told: as a price, a quantity, the product of both, money, a word, or (all others) a count.
 _PRICES = ("price_not_on_tick", "price_collar", "post_only_would_cross")
 _QUANTITIES = (
     *("quantity_not_on_step", "quantity_below_minimum", "risk_max_quantity", "display_quantity_too_small"),
     *("risk_max_position", "account_reducing_only"),
 )
 _NOTIONALS = ("risk_max_notional",)
+_MONEY = ("insufficient_funds",)
 _PHASES = ("market_closed", "market_halted", "market_not_continuous")
 _STATES = ("account_halted",)
 
@@ -233,6 +235,8 @@ class _Words:
             return self.quantity(units)
         if name in _NOTIONALS:
             return from_units(units, self._price_decimals + self._quantity_decimals)
+        if name in _MONEY:
+            return from_units(units, MONEY_DECIMALS).rstrip("0").rstrip(".")
         if name in _PHASES:
             return PHASE_NAMES[units]
         if name in _STATES:

@@ -23,6 +23,7 @@ from matching.commands import (
     DefineInstrument,
     SetPhase,
     SetSchedule,
+    Transfer,
 )
 from matching.values import (
     OCO_STOP,
@@ -219,6 +220,12 @@ def instrument_set_schedule(
 def account_define(*, actor: Actor, definition: DefineAccount) -> Outcome:
     """Set state and limits of an account."""
     (outcome,) = _carry_out([definition], actor=actor, details=[rules_of(definition)], expires=False)
+    return _expect_done(outcome, None, "invalid_request", row_exists=False, actor=actor)
+
+
+def account_transfer(*, actor: Actor, account_id: int, currency: str, amount: int) -> Outcome:
+    """Pay money into an account or (a negative amount) out of it, in units of ``matching.values.MONEY_DECIMALS`` decimals."""
+    (outcome,) = _carry_out([Transfer(account_id, currency, amount)], actor=actor, expires=False)
     return _expect_done(outcome, None, "invalid_request", row_exists=False, actor=actor)
 
 

@@ -12,7 +12,7 @@ from django.db import connection
 
 from matching.engine import Engine
 from matching.order import Conditions, Order
-from matching.state import Account, Holding, Instrument
+from matching.state import Holding, Instrument
 from matching.stops import trailing_stop_price
 from matching.values import (
     BUY,
@@ -21,16 +21,14 @@ from matching.values import (
     LAST_OPEN_STATUS,
     LIMIT,
     MARKET,
-    STOP_LOSS,
     STP_NONE,
-    TAKE_PROFIT,
     TRAILING_STOP,
     UNTRIGGERED,
 )
 from orders import selectors
-from orders.models import Account as AccountRow
 from orders.models import Instrument as InstrumentRow
-from orders.models import Position, Shard
+from orders.models import Shard
+from orders.standing import HALVES, Standing, shares_money, trailing_stops, whole
 
 # Resting orders a trial may meet: beyond so many it says that it is not complete. Bounds one request to some tens of
 # milliseconds.
@@ -39,14 +37,6 @@ FETCH_ROWS = 500
 
 # The literal lets a database use the index of open orders; waiting stops and held children are not in the book.
 _RESTS = f"status <= {LAST_OPEN_STATUS} AND status <> {UNTRIGGERED}"
-# A bracket's child that waits for its entry: it is an open order, but nothing of it can trade yet.
-_HELD = (
-    f"role IN ({TAKE_PROFIT}, {STOP_LOSS}) AND status = {UNTRIGGERED} AND EXISTS (SELECT 1 FROM orders_order AS entry "
-    f"WHERE entry.id = one.group_id AND entry.status <= {LAST_OPEN_STATUS})"
-)
-# Sums in two halves: a sum of 53-bit numbers may pass 64 bits.
-_HALF = 67_108_864
-_HALVES = "SUM(({0}) / 67108864), SUM(({0}) %% 67108864)"
 
 
 @dataclass(slots=True)
@@ -73,24 +63,25 @@ def scratch_for(orders: list[Order], now_us: int) -> Scratch:
     with selectors.consistent_read():
         row = InstrumentRow.objects.get(id=order.instrument_id)
         shard = Shard.objects.get(id=row.shard_id)
-        at = max(now_us, shard.at)
         engine = Engine()
-        instrument = engine.instruments[row.id] = _instrument(row, engine, shard.at)
-        holding = _holding(engine, instrument, order.account_id)
+        instrument = _instrument(row, engine, shard.at)
+        account = selectors.account_get(account_id=order.account_id)
+        # Funds are of all instruments whose money is the same; without funds, nothing but this one matters.
+        others = InstrumentRow.objects.filter(shard_id=row.shard_id).exclude(id=row.id) if account.funded else []
+        related = [_instrument(other, engine, shard.at) for other in others if shares_money(row, other)]
+        standing = Standing(engine, account, row.shard_id, [instrument, *related])
         reach = _within_reach(order, instrument)
         ahead = _level(order) if order.price and not reach.enough else (0, 0)
-        sums = _open_sums(order)
-        open_orders = _open_orders(order.account_id, row.shard_id)
-        instrument.stops.trailing_buys.count = _trailing_stops(orders)
+        if any(one.type == TRAILING_STOP for one in orders):
+            instrument.stops.trailing_buys.count = trailing_stops(row.id)
     engine.restore(sorted(reach.orders, key=lambda one: one.priority))
-    # Of the account's own orders only those within reach are here: its sums are of all.
-    holding.open_buy, holding.open_sell = sums
-    holding.account.open_orders = open_orders
-    return Scratch(engine, instrument, holding, shard.last_sequence, at, reach.truncated, *ahead)
+    standing.settle()
+    at = max(now_us, shard.at)
+    return Scratch(engine, instrument, standing.holding, shard.last_sequence, at, reach.truncated, *ahead)
 
 
 def _instrument(row: Any, engine: Engine, shard_at: int) -> Instrument:
-    instrument = Instrument(
+    instrument = engine.instruments[row.id] = Instrument(
         row.id,
         row.symbol,
         row.price_decimals,
@@ -105,24 +96,13 @@ def _instrument(row: Any, engine: Engine, shard_at: int) -> Instrument:
         row.phase,
         engine.orders,
         row.breaker_us,
+        row.base,
+        row.quote,
     )
     instrument.phase_until = row.phase_until
     instrument.schedule = [(when, phase) for when, phase in json.loads(row.schedule) if when > shard_at]
     instrument.last_price = row.last_price
     return instrument
-
-
-def _holding(engine: Engine, instrument: Instrument, account_id: int) -> Holding:
-    row = AccountRow.objects.get(id=account_id)
-    account = Account(row.id, row.state, row.max_open_orders, row.max_order_quantity, row.max_position, row.max_rate)
-    account.rate_at = row.rate_at
-    engine.accounts[row.id] = account
-    holding = engine.holding(row.id, instrument)
-    position = Position.objects.filter(account_id=account_id, instrument_id=instrument.instrument_id).first()
-    if position is not None:
-        holding.bought, holding.bought_notional = position.bought, position.bought_notional
-        holding.sold, holding.sold_notional = position.sold, position.sold_notional
-    return holding
 
 
 # The book
@@ -203,50 +183,9 @@ def _level(order: Order) -> tuple[int, int]:
     """What is displayed at the order's own limit: units and orders."""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT {_HALVES.format('remaining - hidden')}, COUNT(*) FROM orders_order "
+            f"SELECT {HALVES.format('remaining - hidden')}, COUNT(*) FROM orders_order "
             f"WHERE {_RESTS} AND instrument_id = %s AND side = %s AND price = %s",
             [order.instrument_id, order.side, order.price],
         )
         high, low, count = cursor.fetchone()
-    return int(high or 0) * _HALF + int(low or 0), count
-
-
-# The account
-
-
-def _open_sums(order: Order) -> tuple[int, int]:
-    """Units the account's open orders could still buy and sell; held children of brackets cannot yet."""
-    sums = [0, 0]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT side, {_HALVES.format('remaining')} FROM orders_order AS one "
-            f"WHERE status <= {LAST_OPEN_STATUS} AND account_id = %s AND instrument_id = %s "
-            f"AND NOT ({_HELD}) "
-            "GROUP BY side",
-            [order.account_id, order.instrument_id],
-        )
-        for side, high, low in cursor.fetchall():
-            sums[side] = int(high) * _HALF + int(low)
-    return sums[0], sums[1]
-
-
-def _open_orders(account_id: int, shard_id: int) -> int:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT COUNT(*) FROM orders_order WHERE status <= {LAST_OPEN_STATUS} AND account_id = %s AND shard_id = %s",
-            [account_id, shard_id],
-        )
-        return cursor.fetchone()[0]
-
-
-def _trailing_stops(orders: list[Order]) -> int:
-    """Trailing stops that wait beside the book; asked only for one more of them."""
-    if all(order.type != TRAILING_STOP for order in orders):
-        return 0
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT COUNT(*) FROM orders_order AS one WHERE status <= {LAST_OPEN_STATUS} AND status = {UNTRIGGERED} "
-            f"AND instrument_id = %s AND type = {TRAILING_STOP} AND NOT ({_HELD})",
-            [orders[0].instrument_id],
-        )
-        return cursor.fetchone()[0]
+    return whole(high, low), count

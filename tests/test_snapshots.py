@@ -3,7 +3,9 @@
 import pytest
 
 from orders import gateway
-from orders.models import BookSnapshot
+from orders.engine.recovery import recover
+from orders.models import BookSnapshot, Order
+from orders.open_orders import totals_in_rows
 from orders.snapshots import BookSaver, CorruptSnapshot, decode, load_latest
 from tests.support.market import actor_for, make_account, make_instrument, place, running_engine
 
@@ -63,3 +65,42 @@ def test_whatever_is_wrong_with_a_saved_book_is_told(field: str, value: object) 
     setattr(row, field, value)
     with pytest.raises(CorruptSnapshot):
         decode(row)
+
+
+def test_what_waits_outside_the_book_is_saved_and_is_in_no_level() -> None:
+    alice = actor_for(make_account("alice"))
+    saver = BookSaver(0)
+    with running_engine():
+        make_instrument()
+        place(alice, "buy", "5", "100")
+        place(alice, "sell", "5", "105", order_class="oco", stop_loss={"stop_price": "90"})
+        first = saver.save()
+        assert first is not None and (first.saved, first.orders) == (1, 3)
+        # no level changes, and yet there is something new to save
+        stop = place(alice, "sell", "1", None, type="stop", stop_price="80")
+        second = saver.save()
+        assert second is not None and (second.saved, second.unchanged, second.orders) == (1, 0, 4)
+        entry = {"take_profit": {"price": "120"}, "stop_loss": {"trail_percent": "5"}}
+        place(alice, "buy", "2", "99", order_class="bracket", **entry)
+        gateway.order_cancel(actor=alice, order_id=stop.order_id)
+        third = saver.save()
+        assert third is not None and (third.saved, third.orders) == (1, 6)
+        assert recover(0).engine.orders.keys() == set(Order.objects.filter(status__lte=2).values_list("id", flat=True))
+    newest = BookSnapshot.objects.order_by("-sequence").first()
+    assert newest is not None
+    assert (newest.bid_levels, newest.ask_levels, newest.best_bid, newest.best_ask) == (2, 1, 10_000, 10_500)
+    assert newest.orders == len(decode(newest)) == 6
+    loaded = load_latest(0)
+    assert loaded is not None and loaded[0].totals() == totals_in_rows(0)
+
+
+def test_hidden_quantity_is_saved_and_counts_in_the_comparison() -> None:
+    alice, bob = actor_for(make_account("alice")), actor_for(make_account("bob"))
+    with running_engine():
+        make_instrument()
+        place(alice, "sell", "9", "100", display_quantity="2")
+        place(bob, "buy", "3", "100")
+    BookSaver(0).save()
+    (iceberg,) = decode(BookSnapshot.objects.get())
+    assert (iceberg.remaining, iceberg.hidden) == (6_000, 5_000)
+    assert totals_in_rows(0) == {(iceberg.instrument_id, 1): (1, 6_000, 5_000)}

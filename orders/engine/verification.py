@@ -41,7 +41,7 @@ from orders import selectors, snapshots
 from orders.engine.folding import Folded
 from orders.engine.recovery import build
 from orders.fields import datetime_to_micros
-from orders.models import BookSnapshot, Deposit, Lease, Position, Shard
+from orders.models import BookSnapshot, Deposit, Lease, Position, Shard, Trade
 from orders.models.trading import event_id
 from orders.open_orders import FETCH_ROWS, OpenOrders, totals_in_rows
 
@@ -85,6 +85,7 @@ def verify(shard_id: int) -> Verification:
         _claims_equal_orders(shard, found)
         _groups_hold_together(shard, found)
         _settings_equal_events(shard, found)
+        _trails_have_been_traded(shard, found)
         _books_equal_rows(shard, found)
     return found
 
@@ -252,6 +253,20 @@ def _settings_equal_events(shard: Shard, found: Verification) -> None:
     _same(found, "leases", due, {account_id: due_at for account_id, due_at in leases.items() if due_at})
     paid = Deposit.objects.filter(shard_id=shard.id).values_list("account_id", "currency", "amount")
     _same(found, "deposits", {(account_id, currency): amount for account_id, currency, amount in paid}, deposits)
+
+
+def _trails_have_been_traded(shard: Shard, found: Verification) -> None:
+    """The best price that waiting trailing stops have seen is one of a trade, and the last price is no better."""
+    for row in shard.instrument_set.all():
+        trails = json.loads(row.trails)
+        bests = {side: {best for _, best in marks if best} for side, marks in trails.items()}
+        wanted = bests["buy"] | bests["sell"]
+        traded = Trade.objects.filter(instrument_id=row.id, price__in=wanted).values_list("price", flat=True).distinct()
+        beyond = {best for best in bests["buy"] if best > row.last_price}
+        beyond |= {best for best in bests["sell"] if best < row.last_price}
+        wrong = (wanted - set(traded)) | beyond
+        if wrong:
+            found.differ("trails", f"of {row.symbol} cannot have stood at {sorted(wrong)}")
 
 
 def _same(found: Verification, what: str, in_rows: dict[Any, int], by_events: dict[Any, int]) -> None:

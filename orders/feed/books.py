@@ -8,7 +8,6 @@ that ``sequence`` and ``previous`` are the same at all depths.
 """
 
 import logging
-from bisect import bisect_left
 from collections.abc import Callable
 from time import time_ns
 from typing import NamedTuple
@@ -40,25 +39,6 @@ class BookView(NamedTuple):
     at: int
 
 
-class Levels(LevelReplica):
-    """A replica that can say what entered or left a window. Keys are as in the replica: a better level has a greater one."""
-
-    __slots__ = ()
-
-    def get(self, key: int) -> LevelRow | None:
-        return self._levels.get(key)
-
-    def worst(self, side: int, depth: int) -> int | None:
-        """The key of the last level of a window; None where the whole side fits."""
-        keys = self._bids if side == BUY else self._asks
-        return keys[-depth] if len(keys) >= depth else None
-
-    def between(self, side: int, depth: int, worst: int) -> list[int]:
-        """The keys of the window's levels that are worse than ``worst``."""
-        keys = self._bids if side == BUY else self._asks
-        return keys[max(len(keys) - depth, 0) : bisect_left(keys, worst)]
-
-
 # The levels of one side that a change touched: key -> what the level was before, None where there was none.
 Touched = dict[int, LevelRow | None]
 
@@ -68,11 +48,11 @@ class Window:
 
     __slots__ = ("depth", "worst")
 
-    def __init__(self, depth: int, levels: Levels) -> None:
+    def __init__(self, depth: int, levels: LevelReplica) -> None:
         self.depth = depth
         self.worst = [levels.worst(side, depth) for side in (BUY, SELL)]
 
-    def move(self, levels: Levels, side: int, touched: Touched) -> list[LevelRow]:
+    def move(self, levels: LevelReplica, side: int, touched: Touched) -> list[LevelRow]:
         """The levels of ``side`` that readers must be told, best first; those that are gone with a quantity of 0."""
         before = self.worst[side]
         after = self.worst[side] = levels.worst(side, self.depth)
@@ -112,7 +92,7 @@ class BookFeed:
         self.epoch = 0
         self.sequence = 0
         self.at = 0
-        self.replica = Levels()
+        self.replica = LevelReplica()
         self.windows: dict[int, Window] = {}
         self.kept: list[Kept] = []
         # Encoded snapshots by depth, as of ``sequence``: a thousand sockets that come at once cost one encoding.
@@ -200,7 +180,7 @@ class BookFeed:
 
         Answers False where that left a gap: then the levels were read too early and must be read again.
         """
-        self.replica = replica = Levels()
+        self.replica = replica = LevelReplica()
         for side, price, quantity, orders in levels.levels:
             replica.set(side, price, quantity, orders)
         self.epoch, self.sequence, self.at = epoch, levels.sequence, at

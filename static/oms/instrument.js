@@ -25,6 +25,7 @@ export class Instrument extends EventTarget {
 
   /** A message of the instruments channel. */
   take(message) {
+    if (message.type === "resync") return this.forget();
     if (message.epoch < this.#epoch || (message.epoch === this.#epoch && message.sequence < this.#sequence)) return;
     this.#epoch = message.epoch;
     this.#sequence = message.sequence;

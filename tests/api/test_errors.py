@@ -20,8 +20,8 @@ from orders.models import Order
 from tests.api.conftest import Answer, Api, oco, order
 from tests.support.market import OPERATOR, make_instrument, set_phase
 
-# Codes of other doors, and of accounts with funds, which there are none of yet.
-ELSEWHERE = {"not_acceptable", "too_many_subscriptions", "resume_too_old", "insufficient_funds"}
+# Codes of other doors.
+ELSEWHERE = {"not_acceptable", "too_many_subscriptions", "resume_too_old"}
 
 Provoke = Callable[[Api, pytest.MonkeyPatch], Answer]
 PROVOKED: dict[str, Provoke] = {}
@@ -209,6 +209,12 @@ def _(api: Api, patch: pytest.MonkeyPatch) -> Answer:
     for _ in range(20):
         api.post("orders/batch", {"orders": [trailing] * 500})
     return api.post("orders", trailing)
+
+
+@provokes("insufficient_funds")
+def _(api: Api, patch: pytest.MonkeyPatch) -> Answer:
+    with_limits(api, funded=True)
+    return api.post("orders", order())
 
 
 @provokes("linked_order_refused")

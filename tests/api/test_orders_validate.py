@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from matching.commands import DefineAccount
-from matching.values import REDUCING
+from matching.values import MONEY_DECIMALS, REDUCING
 from orders import gateway, scratch
 from orders.models import ClientOrderId, Event, Order
 from tests.api.conftest import Api, bracket, oco, order
@@ -280,6 +280,38 @@ def test_what_is_too_much_to_look_at(book: Api, monkeypatch):
     told = trial(book, order("buy", "9", None))
     assert (told["truncated"], told["filled_quantity"]) == (True, "5.000")
     assert trial(book, order("buy", "5", None))["truncated"] is False
+
+
+def pay_in(api: Api, currency: str, amount: int) -> None:
+    account_id = api.accounts["alice"].id
+    gateway.account_transfer(
+        actor=OPERATOR, account_id=account_id, currency=currency, amount=amount * 10**MONEY_DECIMALS
+    )
+
+
+def test_funds_of_every_market_count(book: Api):
+    make_instrument("ACME-EUR")
+    make_instrument("WIDG-USD", price_decimals=0, quantity_decimals=0)
+    with_limits(book, funded=True)
+    funds = "insufficient_funds"
+    assert check(trial(book, order("buy", "1", "90")), funds) == ("0", "90", False)
+    pay_in(book, "USD", 1_000)
+    pay_in(book, "ACME", 3)
+    assert check(trial(book, order("buy", "1.5", "99.25")), funds) == ("1000", "148.875", True)
+    book.place("buy", "2", "101")  # 202 are spent, two more are had
+    book.place("buy", "5", "2", symbol="WIDG-USD")
+    book.place("buy", "3", "90")
+    book.place("sell", "1", "120", symbol="ACME-EUR")
+    book.accepted({**order("buy", "4", None), "type": "stop", "stop_price": "150"})  # asks for nothing yet
+    told = trial(book, order("buy", "6", "90"))
+    assert check(told, funds) == ("518", "540", False)
+    assert (told["accepted"], told["reason"]) == (False, funds)
+    assert check(trial(book, order("sell", "5", "120")), funds) == ("4", "5", False)
+    assert check(trial(book, order("buy", "4", None)), funds) == ("518", "405", True)
+    assert funds not in [one["check"] for one in trial(book, order("buy", "1", "90"), who="bob")["checks"]]
+    assert funds not in [
+        one["check"] for one in trial(book, {**order("buy", "99", None), "type": "stop", "stop_price": "150"})["checks"]
+    ]
 
 
 def test_positions_and_open_orders_count(book: Api):

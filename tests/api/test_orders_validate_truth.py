@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from matching.commands import DefineAccount
+from matching.values import MONEY_DECIMALS
 from orders import gateway
 from tests.api.conftest import Api
 from tests.support.market import OPERATOR, make_instrument, set_phase
@@ -69,9 +70,20 @@ def market(api: Api) -> str:
         for side, price in (("buy", "98"), ("buy", "99"), ("sell", "101"), ("sell", "102")):
             api.place(side, "3", price, symbol=symbol, who=who)
     api.place("buy", "1", None, symbol=symbol, who="carol")
-    for who, limits in (("alice", {"max_position": 20_000}), ("bob", {"max_order_quantity": 7_000}), ("carol", {})):
+    for who, limits in (
+        ("alice", {"max_position": 20_000}),
+        ("bob", {"max_order_quantity": 7_000}),
+        ("carol", {"funded": True}),
+    ):
         definition = DefineAccount(api.accounts[who].id, max_open_orders=16, **limits)
         gateway.account_define(actor=OPERATOR, definition=definition)
+    for currency, amount in (("USD", 1_500), (symbol.partition("-")[0], 12)):
+        gateway.account_transfer(
+            actor=OPERATOR,
+            account_id=api.accounts["carol"].id,
+            currency=currency,
+            amount=amount * 10**MONEY_DECIMALS,
+        )
     return symbol
 
 

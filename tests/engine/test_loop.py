@@ -11,7 +11,8 @@ from matching.codec import state_hash
 from matching.commands import Amend, Cancel, Command
 from matching.engine import Engine
 from matching.events import Event as CoreEvent
-from matching.order import Order
+from matching.order import Conditions, Order
+from matching.values import DAY, FILLED, TRAILING_STOP
 from orders import gateway, status
 from orders.bus.envelope import CONFLICT, DONE, EXPIRED, FAILED, REFUSED, REPLAYED, UNAVAILABLE, Outcome
 from orders.engine.journal import Fenced, Journal
@@ -111,6 +112,32 @@ def test_a_poison_command_hurts_only_itself(desk: Desk, monkeypatch: pytest.Monk
     assert OrderRow.objects.count() == 3
     # the id of the one that failed was given back
     assert desk.kinds(desk.envelope(desk.order(desk.alice, 0, 98, 1, "bad"))) == [DONE]
+
+
+def test_a_poison_command_leaves_orders_with_conditions_as_they_came(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the core looked up or moved before the group was thrown away must not be taken for what was asked."""
+    day = desk.order(desk.alice, 0, 90, 5)
+    day.time_in_force = DAY
+    trail = desk.stop(desk.alice, 1, 0, 2, type=TRAILING_STOP, trail=7)
+    iceberg = desk.order(desk.alice, 0, 80, 6)
+    iceberg.conditions = Conditions(display_quantity=3)
+    bracket = desk.bracket(desk.alice, 0, 101, 120, 70, 4)
+    kinds = desk.kinds(
+        desk.envelope(desk.order(desk.bob, 1, 101, 4), desk.order(desk.bob, 1, 102, 1)),
+        desk.envelope(day, trail, iceberg, bracket),
+        desk.envelope(Amend(iceberg.order_id, desk.alice.id, display_quantity=2)),
+        desk.envelope(stumble_over(desk.order(desk.bob, 1, 98, 1), monkeypatch)),
+    )
+    assert kinds == [DONE] * 7 + [FAILED]
+    rows = {row.id: row for row in OrderRow.objects.all()}
+    assert rows[day.order_id].expires_at is not None
+    assert (rows[trail.order_id].stop_price, rows[trail.order_id].trail) == (None, 7)
+    assert (rows[iceberg.order_id].display_quantity, rows[iceberg.order_id].hidden) == (2, 4)
+    entry, profit, loss = (rows[order.order_id] for order in bracket.orders)
+    assert (entry.status, profit.quantity, loss.quantity, loss.stop_price) == (FILLED, 4, 4, 70)
+    assert state_hash(recover(0).engine) == state_hash(desk.loop.state.engine)
 
 
 def test_a_failed_assertion_stops_the_shard(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

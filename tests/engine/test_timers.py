@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from matching.commands import AdvanceTime, Amend, CancelAfter, SetPhase, SetSchedule
+from matching.commands import AdvanceTime, Amend, CancelAfter, Command, SetPhase, SetSchedule
+from matching.engine import Engine
 from matching.events import CANCEL_AFTER_FIRED, CANCELED, EXPIRED, PHASE_CHANGED
+from matching.events import Event as CoreEvent
 from matching.order import Conditions, Order
 from matching.values import (
     AUCTION,
@@ -184,11 +186,15 @@ def test_timers_that_make_the_core_stumble_stop_the_shard_and_no_command_is_blam
     envelope = desk.envelope(desk.order(desk.bob, 1, 100, 5, "b"))
     desk.loop.bus.submit(envelope)
 
-    def broken(*arguments: Any) -> None:
-        raise ZeroDivisionError("a bug")
+    apply = Engine.apply
+
+    def stumbling(engine: Engine, next_sequence: int, at: int, command: Command) -> list[CoreEvent]:
+        if isinstance(command, AdvanceTime):
+            raise ZeroDivisionError("a bug")
+        return apply(engine, next_sequence, at, command)
 
     with monkeypatch.context() as patch:
-        patch.setattr("matching.engine.advance", broken)
+        patch.setattr(Engine, "apply", stumbling)
         with pytest.raises(TimersFailed):
             desk.loop.run_once(0)
     assert envelope.future.result(0)[0].kind == UNAVAILABLE

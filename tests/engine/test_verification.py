@@ -4,11 +4,12 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 
+from matching.commands import Transfer
 from orders import gateway
 from orders.engine.verification import verify
 from orders.schemas.orders import AmendOrder
 from orders.snapshots import BookSaver
-from tests.support.market import actor_for, make_account, make_instrument, place, running_engine
+from tests.support.market import OPERATOR, actor_for, make_account, make_instrument, place, running_engine
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -18,7 +19,7 @@ def story() -> None:
     """A market with a resting order, a partly filled one, an amended one, a trade, a cancel, a refusal, a saved book."""
     alice, bob = actor_for(make_account("alice")), actor_for(make_account("bob"))
     with running_engine():
-        make_instrument()
+        instrument = make_instrument()
         place(alice, "buy", "5", "100", client_order_id="a1")
         place(bob, "sell", "2", "100", client_order_id="b1")
         resting = place(alice, "buy", "3", "99")
@@ -28,13 +29,20 @@ def story() -> None:
         with pytest.raises(Exception, match="price_not_on_tick"):
             place(alice, "buy", "1", "97.001", client_order_id="a2")
         place(alice, "buy", "1", "50", time_in_force="ioc")
+        place(alice, "sell", "3", None, type="stop", stop_price="40")
+        place(alice, "sell", "9", "120", display_quantity="2", client_order_id="ice")
+        place(bob, "sell", "4", "130", order_class="oco", stop_loss={"stop_price": "30"})
+        place(bob, "sell", "4", None, type="trailing_stop", trail_price="20")
+        gateway.cancel_after(actor=alice, seconds=3600)
+        gateway.commands_submit(actor=OPERATOR, commands=[Transfer(alice.account_id, "USD", 10**24)]).result(5)
+        gateway.instrument_set_phase(actor=OPERATOR, instrument_id=instrument.id, phase="halted")
     BookSaver(0).save()
 
 
 def test_a_true_story_is_good(story: None, capsys: pytest.CaptureFixture[str]) -> None:
     found = verify(0)
     assert found.differences == []
-    assert (found.orders, found.open_orders, found.trades, found.snapshots) == (6, 2, 1, 1)
+    assert (found.orders, found.open_orders, found.trades, found.snapshots) == (11, 7, 1, 1)
     call_command("verify_books")
     assert "good" in capsys.readouterr().out
 
@@ -58,6 +66,14 @@ LIES = {
     ),
     "a saved book's sequence": ("UPDATE orders_booksnapshot SET sequence = 3", "saved books"),
     "a saved book's checksum": ("UPDATE orders_booksnapshot SET checksum = 'x'", "saved books"),
+    "a status that was another": ("UPDATE orders_event SET status = 1 WHERE kind = 1 AND status = 0", "events"),
+    "a stop's price": ("UPDATE orders_order SET stop_price = stop_price + 1 WHERE type = 2", "orders"),
+    "a half of a pair": ("UPDATE orders_order SET group_id = group_id + 1 WHERE role = 2", "groups"),
+    "an iceberg's tip": ("UPDATE orders_order SET hidden = hidden - 1 WHERE hidden > 0", "books"),
+    "a trailing stop's best": ("UPDATE orders_instrument SET trails = REPLACE(trails, '10000]', '10100]')", "trails"),
+    "a phase": ("UPDATE orders_instrument SET phase = 1", "phases"),
+    "a lease": ("UPDATE orders_lease SET due_at = due_at + 1", "leases"),
+    "money": ("UPDATE orders_deposit SET amount = '7'", "deposits"),
     "a shard that knows more": ("UPDATE orders_shard SET last_sequence = last_sequence + 1", "events"),
 }
 

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
@@ -63,8 +64,12 @@ class Client(threading.Thread):
             self._batch(connection)
         elif choice < 0.9:
             self._cancel(connection, self.rng.choice(live))
-        else:
+        elif choice < 0.98:
             self._amend(connection, self.rng.choice(live))
+        else:
+            # Mostly renewed; now and then it runs out, perhaps while the server is down.
+            seconds = self.rng.choice((60, 60, 60, 1))
+            ask(connection, "POST", "/api/v1/cancel-after", {"seconds": seconds}, key=self.key)
 
     def _new_body(self) -> dict[str, Any]:
         cid = f"{self.name_}-{len(self.ledger.bodies)}"
@@ -73,15 +78,40 @@ class Client(threading.Thread):
             "side": self.rng.choice(("buy", "sell")),
             "type": "limit",
             "price": f"{self.rng.randint(9_990, 10_010) / 100:.2f}",
-            "quantity": f"{self.rng.randint(1, 5_000) / 1000:.3f}",
+            "quantity": f"{self.rng.randint(6, 5_000) / 1000:.3f}",
             "client_order_id": cid,
             "self_trade_prevention": "none",
         }
         self.ledger.bodies[cid] = body
         return body
 
+    def _with_terms(self, body: dict[str, Any]) -> None:
+        """Make it an order of another kind, now and then: a stop, an iceberg, a dated one, a pair, a bracket."""
+        cents, away = round(float(body["price"]) * 100), 6 if body["side"] == "buy" else -6
+        beyond, behind = f"{(cents + away) / 100:.2f}", f"{(cents - away) / 100:.2f}"
+        soon = datetime.now(UTC) + timedelta(seconds=self.rng.uniform(0, 3))
+        terms = self.rng.choice(
+            (
+                *[{}] * 6,
+                {"display_quantity": "0.005"},
+                {"time_in_force": "gtd", "expires_at": soon.strftime("%Y-%m-%dT%H:%M:%S.%fZ")},
+                {"type": "stop", "price": None, "stop_price": beyond},
+                {"type": "stop_limit", "stop_price": body["price"], "price": beyond},
+                {"type": "trailing_stop", "price": None, "trail_price": "0.04"},
+                {"order_class": "oco", "stop_loss": {"stop_price": beyond}},
+                {
+                    "order_class": "bracket",
+                    **{"take_profit": {"price": beyond}, "stop_loss": {"stop_price": behind, "price": behind}},
+                },
+            )
+        )
+        body |= terms
+        if body["price"] is None:
+            del body["price"]
+
     def _place(self, connection: HTTPConnection) -> None:
         body = self._new_body()
+        self._with_terms(body)
         cid = body["client_order_id"]
         self.ledger.unanswered.append(cid)
         status, answer = ask(connection, "POST", "/api/v1/orders", body, key=self.key)
@@ -180,7 +210,8 @@ def rows(server: Server, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
 def check_acknowledged(server: Server, ledger: Ledger) -> None:
     """Every order and trade that was told of is there, once, and no younger than told."""
     found: dict[str, tuple[Any, ...]] = {}
-    for row in rows(server, "SELECT client_order_id, id, filled, status, price FROM orders_order"):
+    placed = "SELECT client_order_id, id, filled, status, price FROM orders_order WHERE client_order_id IS NOT NULL"
+    for row in rows(server, placed):
         assert row[0] not in found, f"{row[0]} is there twice"
         found[row[0]] = row
     trades = {row[0] for row in rows(server, "SELECT id FROM orders_trade")}
@@ -212,7 +243,7 @@ def check_book(server: Server) -> None:
     """The book the server shows is what the open rows add up to."""
     levels = rows(
         server,
-        "SELECT side, price, SUM(remaining), COUNT(*) FROM orders_order WHERE status <= 2 GROUP BY side, price",
+        "SELECT side, price, SUM(remaining - hidden), COUNT(*) FROM orders_order WHERE status < 2 GROUP BY side, price",
     )
     _, book = server.request("GET", f"/api/v1/instruments/{SYMBOL}/book?depth=1000")
     shown = {(side, row[0]): (row[1], row[2]) for side, name in ((0, "bids"), (1, "asks")) for row in book[name]}

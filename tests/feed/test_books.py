@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from matching.levels import LevelReplica
 from matching.values import BUY, SELL
 from orders.feed import books
-from orders.feed.books import BookFeed, Levels, Window
+from orders.feed.books import BookFeed, Window
 from orders.feed.publisher import BookChange
 from orders.levels import InstrumentLevels
 from orders.selectors import InstrumentInfo
@@ -130,7 +131,7 @@ def test_snapshot_and_updates_equal_a_fresh_snapshot(depth, commits):
 
 
 def test_nothing_is_told_that_readers_know():
-    levels = Levels()
+    levels = LevelReplica()
     for price in range(1, 13):
         levels.set(BUY, price, 5, 1)
     window = Window(10, levels)

@@ -29,13 +29,14 @@ from matching.commands import (
     Transfer,
 )
 from matching.engine import Engine
-from matching.events import KIND_NAMES, Event
+from matching.events import KIND_NAMES, ORDER, Event
 from matching.funds import available
 from matching.lifecycle import UNBORN, is_step
 from matching.order import Conditions, Order
 from matching.state import Account, Instrument
 from matching.values import (
     ACCOUNT_STATE_NAMES,
+    LAST_OPEN_STATUS,
     PHASE_NAMES,
     PRICE_OFF_GRID,
     QUANTITY_OFF_GRID,
@@ -202,9 +203,11 @@ class Pair:
             assert is_step(old, kind, status), f"{STATUS_NAMES[status]} after {KIND_NAMES[kind]} from {old}"
             self.seen.add((old, kind, status))
             self.status[order.order_id] = status
-        for event in events:
-            order = event[2]
-            assert order is None or order.status == self.status[order.order_id]
+        for order in {event[ORDER].order_id: event[ORDER] for event in events if event[ORDER]}.values():
+            assert order.status == self.status[order.order_id]
+            # An end is forgotten: nothing but an acceptance could follow it, and the id would have to be new.
+            if order.status > LAST_OPEN_STATUS:
+                del self.status[order.order_id]
 
     def compare(self) -> None:
         engine, twin = self.engine, self.twin

@@ -14,7 +14,7 @@ from orders.sockets import consumer as shell
 from orders.sockets.routing import websocket_application
 from tests.feed.client import BookClient
 from tests.feed.support import Feed, running_feed
-from tests.support.market import actor_for, make_account, make_instrument, make_user, place
+from tests.support.market import actor_for, make_account, make_instrument, make_user, place, set_phase
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -198,6 +198,47 @@ def test_trades_and_executions_of_one_match(connect):
     assert (accepted["previous"], filled["previous"]) == (start["sequence"], accepted["sequence"])
     assert update["trades"][0]["id"] == filled["trade_id"]
     assert private.is_silent(), "bob's events are bob's"
+
+
+def test_a_session_is_followed(connect):
+    alice, bob = actor_for(make_account("alice")), actor_for(make_account("bob"))
+    socket = connect()
+    assert socket.ask(op="subscribe", id=1, channel="instruments", symbols=["ACME-USD"])["ok"]
+    assert socket.hear()["state"] == "continuous"
+    set_phase("auction", lasts_seconds=60)
+    called = socket.hear()
+    assert (called["type"], called["state"], called["indicative_price"]) == ("update", "auction", None)
+    assert called["phase_ends_at"] is not None
+    place(alice, "buy", "2", "101")
+    place(bob, "sell", "5", "100", display_quantity="1")
+    indicated = socket.hear()
+    names = ("indicative_price", "indicative_volume", "indicative_surplus")
+    assert [indicated[name] for name in names] == ["100.00", "2.000", "-3.000"]
+    assert socket.ask(op="unsubscribe", id=2, channel="instruments", symbols=["ACME-USD"])["ok"]
+    set_phase("continuous")
+    assert socket.is_silent()
+
+
+def test_what_a_stop_does_is_told_and_resumed(connect):
+    alice, bob = actor_for(make_account("alice")), actor_for(make_account("bob"))
+    key = key_of("alice", "read")
+    first, second = connect(), connect()
+    first.ask(op="auth", key=key)
+    first.ask(op="subscribe", channel="executions")
+    start = first.hear()
+    place(alice, "buy", "2", None, type="stop", stop_price="101", client_order_id="s-1")
+    place(bob, "sell", "5", "101")
+    place(bob, "buy", "1", "101", self_trade_prevention="none")
+    steps = [first.hear() for _ in range(3)]
+    assert [(step["event"], step["status"]) for step in steps] == [
+        ("accepted", "untriggered"),
+        ("triggered", "new"),
+        ("fill_taker", "filled"),
+    ]
+    second.ask(op="auth", key=key)
+    assert second.ask(op="subscribe", channel="executions", after={"0": start["sequence"]})["ok"]
+    assert second.hear()["sequence"] == start["sequence"]
+    assert [second.hear() for _ in range(3)] == steps
 
 
 def test_resuming_after_a_lost_connection(connect):

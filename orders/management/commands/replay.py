@@ -31,7 +31,10 @@ _BAR_WIDTH = 40
 
 
 class Command(BaseCommand):
-    help = "Run a file of recorded order flow (CSV, plain or gzip) through the real engine, durably unless --memory."
+    help = (
+        "Run a file of recorded order flow (CSV, plain or gzip) through the real engine, durably unless --memory. "
+        "The columns are described in orders/flow.py, those of orders of every type in orders/flow_terms.py."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", type=Path)
