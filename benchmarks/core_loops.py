@@ -6,10 +6,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from matching.book import Fill, OrderBook, reduce
+from matching.book import Fill, OrderBook
 from matching.commands import Command
 from matching.engine import Engine
 from matching.order import Order
+from matching.side import reduce
 from matching.values import NO_BOUND
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""All benchmarks, one after the other: ``make bench``, or ``python benchmarks/run.py [matching_core] [matching_growth] [replay] [rest]``."""
+"""All benchmarks, one after the other: ``make bench``, or ``python benchmarks/run.py NAME ...`` (see ``ALL``)."""
 
 import os
 import platform

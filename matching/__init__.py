@@ -8,6 +8,7 @@ Theory of operation
   inputs give equal events and equal state hashes, always and everywhere.
 * ``Engine.apply(next_sequence, at, command)`` validates fully, then mutates, and returns numbered events. It never calls
   back. Refusals are values; an assertion that fails is a bug and stops the shard.
-* Read in this order: values, order, commands, events, lifecycle, book, state, checks, matcher, configuration, engine; then
-  levels, codec and invariants.
+* Read in this order: values, order, commands, events, lifecycle; side, book, stops, state; checks, funds; recorder, matcher,
+  executor, engine; amending, groups, auction, phases, timers, configuration; then codec, image, restoring, levels,
+  explaining and invariants.
 """

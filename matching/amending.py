@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from matching.book import reduce, show
 from matching.checks import Proposal, phase_refusal, refusal, spend_message
 from matching.commands import ANY, OPEN, REDUCTION, Amend
 from matching.events import AMENDED, REPLACED
 from matching.groups import is_held
 from matching.order import Order
+from matching.side import reduce, show
 from matching.state import Holding, Instrument
 from matching.values import (
     CONTINUOUS,
@@ -36,10 +36,10 @@ from matching.values import (
 if TYPE_CHECKING:
     from mypy_extensions import i64
 
-    from matching.engine import Engine
+    from matching.executor import Executor
 
 
-def amend(engine: Engine, command: Amend, at: i64) -> None:
+def amend(engine: Executor, command: Amend, at: i64) -> None:
     """Carry out an amend, or refuse it."""
     if command.price < 0 or command.quantity < 0 or (command.basis == REDUCTION and not command.quantity):
         return engine.refuse(R_INVALID_COMMAND)
@@ -110,7 +110,7 @@ def _misfit(order: Order, command: Amend, at: i64) -> int:
 
 
 def _refusal(
-    engine: Engine,
+    engine: Executor,
     instrument: Instrument,
     order: Order,
     command: Amend,
@@ -155,7 +155,7 @@ def _ladder(
 
 
 def _carry_out(
-    engine: Engine,
+    engine: Executor,
     instrument: Instrument,
     order: Order,
     command: Amend,
@@ -207,7 +207,7 @@ def _moves_stop(order: Order, command: Amend) -> bool:
 
 
 def _move_waiting(
-    engine: Engine,
+    engine: Executor,
     instrument: Instrument,
     order: Order,
     command: Amend,
@@ -233,14 +233,14 @@ def _move_waiting(
     engine.happened(REPLACED, order, total, NO_REASON, old_price)
 
 
-def _set_terms(engine: Engine, order: Order, price: i64, total: i64, remaining: i64) -> None:
+def _set_terms(engine: Executor, order: Order, price: i64, total: i64, remaining: i64) -> None:
     order.price = price
     order.quantity = total
     order.remaining = remaining
     order.priority = engine.next_sequence
 
 
-def _set_conditions(engine: Engine, order: Order, command: Amend) -> None:
+def _set_conditions(engine: Executor, order: Order, command: Amend) -> None:
     conditions = order.conditions
     if conditions is None:
         return

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from matching.book import BookSide
+from matching.side import BookSide
 from matching.state import Instrument
 from matching.values import AUCTION, NO_CANCEL
 

@@ -5,15 +5,15 @@ minimum, maximum, display, collar, the account's maximum, notional, open orders,
 symbols, known client order ids and ownership are settled before; the message rate and post-only are asked last, because
 the one counts what it is asked and the other looks at the book.
 
-``refusal`` answers with the reason alone; ``explain`` climbs the whole ladder and tells limit and value of every rung. A
-test holds the two against each other.
+``refusal`` answers with the reason alone; ``matching.explaining`` climbs the whole ladder and tells limit and value of every
+rung. A test holds the two against each other.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, final
+from typing import TYPE_CHECKING, final
 
-from matching.funds import available, cost, covers
+from matching.funds import covers
 from matching.order import Order
 from matching.state import Account, Holding, Instrument
 from matching.values import (
@@ -49,7 +49,6 @@ from matching.values import (
     R_QUANTITY_BELOW_MINIMUM,
     R_QUANTITY_NOT_ON_STEP,
     R_TRAILING_STOPS,
-    REASON_NAMES,
     SECOND_US,
     STOP_LIMIT,
     STOP_LOSS,
@@ -141,7 +140,7 @@ def refusal(instrument: Instrument, holding: Holding, new: Proposal) -> int:
     price, quantity = new.price, new.quantity
     if instrument.phase != CONTINUOUS:
         reason = phase_refusal(instrument)
-        if reason == NO_REASON and _acts_at_once(order):
+        if reason == NO_REASON and acts_at_once(order):
             reason = R_NOT_CONTINUOUS
         if reason != NO_REASON:
             return reason
@@ -149,7 +148,7 @@ def refusal(instrument: Instrument, holding: Holding, new: Proposal) -> int:
     if account.state != ACTIVE:
         if account.state == ACCOUNT_HALTED:
             return R_ACCOUNT_HALTED
-        if not _is_child(order) and _worst_position(holding, new) > 0:
+        if not is_child(order) and worst_position(holding, new) > 0:
             return R_ACCOUNT_REDUCING
     tick, step = instrument.price_tick, instrument.quantity_step
     if new.off_grid & PRICE_OFF_GRID or price % tick or new.stop_price % tick or new.trail % tick:
@@ -163,23 +162,23 @@ def refusal(instrument: Instrument, holding: Holding, new: Proposal) -> int:
     if new.display_quantity and new.display_quantity * MAX_TIPS < quantity:
         return R_DISPLAY_QUANTITY
     if instrument.collar_bps:
-        limit = _collar(instrument, new)
+        limit = collar_of(instrument, new)
         if limit and (price > limit if side == BUY else price < limit):
             return R_PRICE_COLLAR
     if account.max_order_quantity and quantity > account.max_order_quantity:
         return R_MAX_QUANTITY
-    if instrument.max_notional and _notional(instrument, new) > instrument.max_notional:
+    if instrument.max_notional and notional_of(instrument, new) > instrument.max_notional:
         return R_MAX_NOTIONAL
     if not new.resting and account.open_orders + new.placed >= account.max_open_orders:
         return R_MAX_OPEN_ORDERS
     if not new.resting and order.type == TRAILING_STOP and instrument.stops.trailing_count >= MAX_TRAILING_STOPS:
         return R_TRAILING_STOPS
     # Whatever the limit has become since: an amend that makes an order no larger cannot make the position worse.
-    if account.max_position and new.remaining > new.resting and not _is_child(order):
+    if account.max_position and new.remaining > new.resting and not is_child(order):
         limit_position: int = account.max_position
-        if _worst_position(holding, new) > limit_position:
+        if worst_position(holding, new) > limit_position:
             return R_MAX_POSITION
-    if account.funded and _pays_now(new) and not covers(holding, order, price, new.remaining, new.resting):
+    if account.funded and pays_now(new) and not covers(holding, order, price, new.remaining, new.resting):
         return R_INSUFFICIENT_FUNDS
     return NO_REASON
 
@@ -198,107 +197,45 @@ def spend_message(account: Account, at: i64) -> bool:
     return True
 
 
-class Check(NamedTuple):
-    """One rung: its reason's name, what is allowed, what the order has (units, or counts), and whether it holds."""
-
-    name: str
-    limit: int
-    value: int
-    passed: bool
-
-
-def explain(instrument: Instrument, holding: Holding, new: Proposal) -> list[Check]:
-    """Every rung that applies, in the order of the ladder. Rungs without a limit in force are left out."""
-    account = holding.account
-    order = new.order
-    told: list[Check] = []
-
-    def rung(reason: int, limit: int, value: int, passed: bool) -> None:
-        told.append(Check(REASON_NAMES[reason], limit, value, passed))
-
-    phase: int = instrument.phase
-    rung(R_MARKET_CLOSED, CONTINUOUS, phase, phase != CLOSED)
-    rung(R_MARKET_HALTED, CONTINUOUS, phase, phase != HALTED)
-    rung(R_NOT_CONTINUOUS, CONTINUOUS, phase, phase in (CONTINUOUS, CLOSED, HALTED) or not _acts_at_once(order))
-    worst = _worst_position(holding, new)
-    rung(R_ACCOUNT_HALTED, ACTIVE, account.state, account.state != ACCOUNT_HALTED)
-    if account.state not in (ACTIVE, ACCOUNT_HALTED):
-        rung(R_ACCOUNT_REDUCING, 0, worst, _is_child(order) or worst <= 0)
-    tick, step = instrument.price_tick, instrument.quantity_step
-    off = new.price % tick or new.stop_price % tick or new.trail % tick
-    rung(R_PRICE_NOT_ON_TICK, tick, new.price or new.stop_price, not off and not new.off_grid & PRICE_OFF_GRID)
-    off = new.quantity % step or new.display_quantity % step
-    rung(R_QUANTITY_NOT_ON_STEP, step, new.quantity, not off and not new.off_grid & QUANTITY_OFF_GRID)
-    rung(R_QUANTITY_BELOW_MINIMUM, instrument.min_quantity, new.quantity, new.quantity >= instrument.min_quantity)
-    rung(R_MAX_QUANTITY, instrument.max_quantity, new.quantity, new.quantity <= instrument.max_quantity)
-    if new.display_quantity:
-        least = -(-new.quantity // MAX_TIPS)
-        rung(R_DISPLAY_QUANTITY, least, new.display_quantity, new.display_quantity >= least)
-    limit = _collar(instrument, new)
-    if limit:
-        rung(R_PRICE_COLLAR, limit, new.price, new.price <= limit if order.side == BUY else new.price >= limit)
-    if account.max_order_quantity:
-        rung(R_MAX_QUANTITY, account.max_order_quantity, new.quantity, new.quantity <= account.max_order_quantity)
-    if instrument.max_notional:
-        notional = _notional(instrument, new)
-        rung(R_MAX_NOTIONAL, instrument.max_notional, notional, notional <= instrument.max_notional)
-    if not new.resting:
-        open_orders = account.open_orders + new.placed
-        rung(R_MAX_OPEN_ORDERS, account.max_open_orders, open_orders + 1, open_orders < account.max_open_orders)
-        if order.type == TRAILING_STOP:
-            waiting = instrument.stops.trailing_count
-            rung(R_TRAILING_STOPS, MAX_TRAILING_STOPS, waiting + 1, waiting < MAX_TRAILING_STOPS)
-    if account.max_position and not _is_child(order):
-        passed = new.remaining <= new.resting or worst <= account.max_position
-        rung(R_MAX_POSITION, account.max_position, worst, passed)
-    if account.funded and _pays_now(new):
-        currency, needed = cost(instrument, order, new.price, new.remaining)
-        has = available(account, currency)
-        if new.resting:
-            has += cost(instrument, order, order.price, new.resting)[1]
-        rung(R_INSUFFICIENT_FUNDS, has, needed, needed <= has)
-    return told
-
-
-def _acts_at_once(order: Order) -> bool:
+def acts_at_once(order: Order) -> bool:
     """Whether the order would have to trade now or never: what only continuous trading can offer."""
     if order.type == MARKET:
         return True
     return order.type == LIMIT and (order.time_in_force == IOC or order.time_in_force == FOK)
 
 
-def _is_child(order: Order) -> bool:
+def is_child(order: Order) -> bool:
     """Whether the order is a bracket's child: it can only reduce what its entry has built."""
     conditions = order.conditions
     return conditions is not None and (conditions.role == TAKE_PROFIT or conditions.role == STOP_LOSS)
 
 
-def _pays_now(new: Proposal) -> bool:
+def pays_now(new: Proposal) -> bool:
     """Whether funds are asked at once: not of what waits (``matching.funds``)."""
     order = new.order
     if new.resting:
         return order.status != UNTRIGGERED
-    return order.type < FIRST_STOP and not _is_child(order)
+    return order.type < FIRST_STOP and not is_child(order)
 
 
-def _collar(instrument: Instrument, new: Proposal) -> i64:
+def collar_of(instrument: Instrument, new: Proposal) -> i64:
     """The worst limit the order may name, 0 where nothing bounds it. A stop-limit is held against its own stop price."""
     type = new.order.type
     if type == STOP_LIMIT:
         return instrument.collar(new.order.side, new.stop_price)
-    if type != LIMIT or _is_child(new.order):
+    if type != LIMIT or is_child(new.order):
         return 0
     return instrument.collar(new.order.side, instrument.reference)
 
 
-def _notional(instrument: Instrument, new: Proposal) -> int:
+def notional_of(instrument: Instrument, new: Proposal) -> int:
     """The order's value: at its limit, else at its stop price, else at the reference."""
     price: int = new.price or new.stop_price or instrument.reference
     quantity: int = new.quantity
     return price * quantity
 
 
-def _worst_position(holding: Holding, new: Proposal) -> int:
+def worst_position(holding: Holding, new: Proposal) -> int:
     """Units the account would hold on the order's side if all its open orders there and what is added filled."""
     net = holding.bought - holding.sold
     added: int = new.remaining - new.resting

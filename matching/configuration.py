@@ -21,10 +21,10 @@ from matching.values import (
 )
 
 if TYPE_CHECKING:
-    from matching.engine import Engine
+    from matching.executor import Executor
 
 
-def define_instrument(engine: Engine, command: DefineInstrument) -> None:
+def define_instrument(engine: Executor, command: DefineInstrument) -> None:
     """Create an instrument, or change the rules of one. Symbol, decimals and currencies of an existing one are fixed."""
     if not _instrument_is_sane(command):
         return engine.refuse(R_INVALID_COMMAND)
@@ -57,7 +57,7 @@ def define_instrument(engine: Engine, command: DefineInstrument) -> None:
     engine.configured(INSTRUMENT_DEFINED, 0, command.instrument_id)
 
 
-def define_account(engine: Engine, command: DefineAccount) -> None:
+def define_account(engine: Executor, command: DefineAccount) -> None:
     """Set state and limits of an account. Open orders stay as they are."""
     limits = (command.max_open_orders, command.max_order_quantity, command.max_position, command.max_rate)
     if not ACTIVE <= command.state <= ACCOUNT_HALTED or min(limits) < 0 or command.account_id < 1:

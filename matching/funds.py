@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from mypy_extensions import i64
 
     from matching.commands import Transfer
-    from matching.engine import Engine
+    from matching.executor import Executor
 
 
-def transfer(engine: Engine, command: Transfer) -> None:
+def transfer(engine: Executor, command: Transfer) -> None:
     """Pay in (a positive amount) or out (a negative one, at most what is available)."""
     if command.account_id < 1 or not command.currency or not command.amount or abs(command.amount) > MAX_MONEY:
         return engine.refuse(R_INVALID_COMMAND)

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from mypy_extensions import i64
 
     from matching.commands import OrderGroup
-    from matching.engine import Engine
+    from matching.executor import Executor
 
 
 @final
@@ -92,7 +92,7 @@ def is_held(order: Order) -> bool:
 # Placing
 
 
-def place_group(engine: Engine, command: OrderGroup, at: i64) -> None:
+def place_group(engine: Executor, command: OrderGroup, at: i64) -> None:
     """All checks of all orders, then all of them or none."""
     orders = command.orders
     if not _is_sane(orders):
@@ -127,7 +127,7 @@ def place_group(engine: Engine, command: OrderGroup, at: i64) -> None:
     engine.settle(instrument, at)
 
 
-def _end_late(engine: Engine, instrument: Instrument, orders: list[Order], at: i64) -> bool:
+def _end_late(engine: Executor, instrument: Instrument, orders: list[Order], at: i64) -> bool:
     """Where the time of one is over already, all of them end before anything trades. Returns whether they did."""
     late = [order for order in orders if order.conditions is not None and 0 < order.conditions.expires_at <= at]
     others = [order for order in orders if order not in late] if late else []
@@ -164,7 +164,7 @@ def _is_sane(orders: list[Order]) -> bool:
     )
 
 
-def _check(engine: Engine, instrument: Instrument, order: Order, placed: int, at: i64) -> int:
+def _check(engine: Executor, instrument: Instrument, order: Order, placed: int, at: i64) -> int:
     holding = engine.holding(order.account_id, instrument)
     order.holding = holding
     order.created_at = at
@@ -175,7 +175,7 @@ def _check(engine: Engine, instrument: Instrument, order: Order, placed: int, at
     return R_POST_ONLY if looks and instrument.book.crosses(order.side, order.price) else reason
 
 
-def _hold(engine: Engine, order: Order) -> None:
+def _hold(engine: Executor, order: Order) -> None:
     """Accept a bracket's child: it counts as an open order, but nothing of it is open until it is released."""
     conditions = order.conditions
     assert conditions is not None
@@ -189,7 +189,7 @@ def _hold(engine: Engine, order: Order) -> None:
 # Following
 
 
-def follow(engine: Engine, group: Group, at: i64) -> None:
+def follow(engine: Executor, group: Group, at: i64) -> None:
     """Bring a group in order after one of its members has lost or ended."""
     first, second = group.first, group.second
     if first is None or second is None:
@@ -219,7 +219,7 @@ def follow(engine: Engine, group: Group, at: i64) -> None:
     _release(engine, second, entry.filled, at)
 
 
-def dissolve(engine: Engine, group: Group) -> None:
+def dissolve(engine: Executor, group: Group) -> None:
     """The group is no more: whatever its members do from here on concerns nobody else."""
     for order in group.members():
         assert order.conditions is not None
@@ -240,7 +240,7 @@ def _has_ended(order: Order) -> bool:
     return order.status > LAST_OPEN_STATUS
 
 
-def _end_all(engine: Engine, group: Group, at: i64) -> None:
+def _end_all(engine: Executor, group: Group, at: i64) -> None:
     """Cancel what is still open of a group."""
     for order in group.members():
         if not _has_ended(order):
@@ -248,7 +248,7 @@ def _end_all(engine: Engine, group: Group, at: i64) -> None:
     dissolve(engine, group)
 
 
-def _release(engine: Engine, order: Order, quantity: i64, at: i64) -> None:
+def _release(engine: Executor, order: Order, quantity: i64, at: i64) -> None:
     """A held child goes live with what the entry has filled."""
     instrument = order.holding.instrument
     order.quantity = quantity

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from matching.book import BookSide, OrderBook
+from matching.book import OrderBook
 from matching.groups import is_held
 from matching.order import Order
+from matching.side import BookSide
 from matching.state import Instrument
 from matching.stops import Trail, trailing_stop_price
 from matching.values import (
@@ -61,8 +62,10 @@ def check_side(side: BookSide, orders: dict[int, Order], stops: bool = False) ->
                 assert order.side == side.side and order.price == level.price, f"{order} is on a wrong level"
             priority = order.priority
             count += 1
-            quantity += order.remaining - order.hidden
-            hidden += order.hidden
+            shown: int = order.remaining - order.hidden
+            reserve: int = order.hidden
+            quantity += shown
+            hidden += reserve
             previous = order
             order = order.newer
         assert level.tail is previous and count > 0, "a level without orders or with a wrong end"
@@ -135,12 +138,14 @@ def check_engine(engine: Engine) -> None:
             held += 1
             continue
         key = (order.account_id, order.instrument_id, order.side)
-        open_units[key] = open_units.get(key, 0) + order.remaining
+        price: int = order.price
+        units: int = order.remaining
+        open_units[key] = open_units.get(key, 0) + units
         value, waits = reserves.get(key[:2], (0, 0))
         if order.status != UNTRIGGERED:
-            value += order.price * order.remaining if order.side == BUY else 0
+            value += price * units if order.side == BUY else 0
         elif order.side != BUY:
-            waits += order.remaining
+            waits += units
         reserves[key[:2]] = (value, waits)
     assert known + waiting + held == len(engine.orders), "open orders and resting orders differ"
     for account in engine.accounts.values():

@@ -16,11 +16,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from matching.book import Fill, reduce
+from matching.book import Fill
 from matching.events import CANCELED as ORDER_CANCELED
-from matching.events import COMMAND_REFUSED, DECREMENTED, FILL_MAKER, FILL_TAKER, REPLENISHED, Event
+from matching.events import DECREMENTED, FILL_MAKER, FILL_TAKER, REPLENISHED
 from matching.funds import covers
 from matching.order import Order
+from matching.recorder import Recorder
+from matching.side import reduce
 from matching.state import Instrument
 from matching.values import (
     BUY,
@@ -42,27 +44,21 @@ from matching.values import (
     STP_CANCEL_BOTH,
     STP_CANCEL_NEWEST,
     STP_CANCEL_OLDEST,
-    UNTRIGGERED,
 )
 
 if TYPE_CHECKING:
     from mypy_extensions import i64
 
-    from matching.groups import Group
 
+class Matcher(Recorder):
+    """The steps of orders that trade, rest and end."""
 
-class Matcher:
-    """The running command's events and next number, and the steps they are made of."""
-
-    __slots__ = ("collared", "events", "fills", "followers", "next_sequence")
+    __slots__ = ("collared", "fills")
 
     def __init__(self) -> None:
-        self.events: list[Event] = []
-        self.next_sequence: i64 = 1
+        super().__init__()
         # What the book has just matched, until it is recorded.
         self.fills: list[Fill] = []
-        # Groups of which a member has lost or ended, in the order in which they did.
-        self.followers: list[Group] = []
         # Set where a market order met the collar: its instrument may have a circuit breaker.
         self.collared: bool = False
 
@@ -247,32 +243,6 @@ class Matcher:
         self.happened(DECREMENTED, order, quantity, reason, rested)
         self.follow(order)
 
-    # What an account has open (fills see to this themselves)
-
-    def open(self, order: Order) -> None:
-        """An order has come to rest, or to wait."""
-        order.holding.account.open_orders += 1
-        self.hold_units(order, order.remaining)
-
-    def close(self, order: Order) -> None:
-        """The inverse of ``open``."""
-        order.holding.account.open_orders -= 1
-        self.hold_units(order, -order.remaining)
-
-    def hold_units(self, order: Order, quantity: i64) -> None:
-        """Units of a resting or waiting order are open from here on, or (negative) no longer are."""
-        holding = order.holding
-        units: int = quantity
-        if order.side:
-            holding.open_sell += units
-            if order.status == UNTRIGGERED:
-                holding.waiting_sell += units
-        else:
-            holding.open_buy += units
-            if order.status != UNTRIGGERED:
-                price: int = order.price
-                holding.rest_value += price * units
-
     # Ends
 
     def cancel_resting(self, instrument: Instrument, order: Order, reason: int) -> None:
@@ -319,40 +289,3 @@ class Matcher:
         order.reason = reason
         self.happened(kind, order, quantity, reason, rested)
         self.follow(order)
-
-    def follow(self, order: Order) -> None:
-        """Whoever is linked to an order must hear that it has lost or ended."""
-        conditions = order.conditions
-        if conditions is not None and conditions.group is not None:
-            self.followers.append(conditions.group)
-
-    # Events
-
-    def happened(self, kind: int, order: Order, quantity: i64, reason: int, other: i64) -> None:
-        """Number one event of an order."""
-        sequence = self.next_sequence
-        self.next_sequence = sequence + 1
-        self.events.append(
-            (
-                kind,
-                sequence,
-                order,
-                order.price,
-                quantity,
-                order.remaining,
-                order.filled,
-                order.status,
-                reason,
-                other,
-            )
-        )
-
-    def configured(self, kind: int, value: i64, subject: i64, reason: int = NO_REASON, price: i64 = 0) -> None:
-        """Number one event of an instrument or account, whose id is ``subject``."""
-        sequence = self.next_sequence
-        self.next_sequence = sequence + 1
-        self.events.append((kind, sequence, None, price, value, 0, 0, 0, reason, subject))
-
-    def refuse(self, reason: int) -> None:
-        """The running command changes nothing (timers may have, before it)."""
-        self.events.append((COMMAND_REFUSED, 0, None, 0, 0, 0, 0, 0, reason, 0))

@@ -32,8 +32,8 @@ from matching.values import (
 if TYPE_CHECKING:
     from mypy_extensions import i64, u8
 
-    from matching.book import Level
     from matching.groups import Group
+    from matching.side import Level
     from matching.state import Holding
 
 
@@ -191,3 +191,8 @@ class Order:
         side = "sell" if self.side else "buy"
         end = {FILLED: " filled", CANCELED: " canceled", EXPIRED: " expired"}.get(self.status, "")
         return f"<Order {self.order_id} {side} {self.remaining}/{self.quantity} @ {self.price}{end}>"
+
+
+def priority_of(order: Order) -> int:
+    """For sorting: first come first."""
+    return order.priority

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from mypy_extensions import i64
 
     from matching.commands import SetPhase, SetSchedule
-    from matching.engine import Engine
+    from matching.executor import Executor
 
 
-def set_phase(engine: Engine, command: SetPhase, at: i64) -> None:
+def set_phase(engine: Executor, command: SetPhase, at: i64) -> None:
     """Put an instrument into a phase. Into the one it is in, with the same end: no effect, no event."""
     instrument = engine.instruments.get(command.instrument_id)
     if instrument is None:
@@ -47,7 +47,7 @@ def set_phase(engine: Engine, command: SetPhase, at: i64) -> None:
     engine.settle(instrument, at)
 
 
-def set_schedule(engine: Engine, command: SetSchedule, at: i64) -> None:
+def set_schedule(engine: Executor, command: SetSchedule, at: i64) -> None:
     """Replace the phase changes to come."""
     instrument = engine.instruments.get(command.instrument_id)
     if instrument is None:
@@ -65,7 +65,7 @@ def set_schedule(engine: Engine, command: SetSchedule, at: i64) -> None:
         engine.settle(instrument, at)
 
 
-def phase_due(engine: Engine, instrument: Instrument, at: i64) -> None:
+def phase_due(engine: Executor, instrument: Instrument, at: i64) -> None:
     """The next phase change of an instrument is due: the end of its phase, else of its schedule."""
     schedule = instrument.schedule
     if instrument.phase_until and (not schedule or instrument.phase_until <= schedule[0][0]):
@@ -77,13 +77,13 @@ def phase_due(engine: Engine, instrument: Instrument, at: i64) -> None:
     engine.settle(instrument, at)
 
 
-def break_circuit(engine: Engine, instrument: Instrument, at: i64) -> None:
+def break_circuit(engine: Executor, instrument: Instrument, at: i64) -> None:
     """A market order has met the collar: call an auction, where the instrument says so."""
     if instrument.breaker_us and instrument.phase == CONTINUOUS:
         enter_phase(engine, instrument, AUCTION, at + instrument.breaker_us, R_CIRCUIT_BREAKER)
 
 
-def enter_phase(engine: Engine, instrument: Instrument, phase: i64, until: i64, reason: int) -> None:
+def enter_phase(engine: Executor, instrument: Instrument, phase: i64, until: i64, reason: int) -> None:
     """Change the phase and uncross where that ends a call or opens trading. The caller settles."""
     before = instrument.phase
     instrument.phase = phase
@@ -95,7 +95,7 @@ def enter_phase(engine: Engine, instrument: Instrument, phase: i64, until: i64, 
         _uncross(engine, instrument)
 
 
-def _enter_scheduled(engine: Engine, instrument: Instrument, phase: int) -> None:
+def _enter_scheduled(engine: Executor, instrument: Instrument, phase: int) -> None:
     """A halt is somebody's decision, and only somebody ends it."""
     if instrument.phase != HALTED and phase != instrument.phase:
         enter_phase(engine, instrument, phase, 0, R_SCHEDULE)
@@ -115,7 +115,7 @@ def _is_ascending(transitions: list[tuple[int, int]]) -> bool:
 # The uncross
 
 
-def _uncross(engine: Engine, instrument: Instrument) -> None:
+def _uncross(engine: Executor, instrument: Instrument) -> None:
     """Trade what crosses, all at one price, by price, then time."""
     found = indicative(instrument)
     if found is None:
@@ -133,7 +133,7 @@ def _uncross(engine: Engine, instrument: Instrument) -> None:
     instrument.last_price = found.price
 
 
-def _cross(engine: Engine, instrument: Instrument, bid: Order, ask: Order, price: int, quantity: int) -> None:
+def _cross(engine: Executor, instrument: Instrument, bid: Order, ask: Order, price: int, quantity: int) -> None:
     """One trade of an uncross: two resting orders meet at a price neither needs to have named."""
     maker, taker = (bid, ask) if bid.priority < ask.priority else (ask, bid)
     shown = [order for order in (maker, taker) if instrument.book.fill(order, quantity)]
@@ -141,7 +141,8 @@ def _cross(engine: Engine, instrument: Instrument, bid: Order, ask: Order, price
     bid.holding.bought += quantity
     bid.holding.bought_notional += value
     bid.holding.open_buy -= quantity
-    bid.holding.rest_value -= bid.price * quantity
+    limit: int = bid.price
+    bid.holding.rest_value -= limit * quantity
     ask.holding.sold += quantity
     ask.holding.sold_notional += value
     ask.holding.open_sell -= quantity

@@ -9,10 +9,10 @@ from matching.order import Order
 from matching.values import UNTRIGGERED
 
 if TYPE_CHECKING:
-    from matching.engine import Engine
+    from matching.executor import Executor
 
 
-def restore(engine: Engine, orders: list[Order]) -> None:
+def restore(engine: Executor, orders: list[Order]) -> None:
     """Put all open orders of one instrument back, first come first.
 
     After its instrument (rules, phase, last price) and its accounts; a waiting trailing stop has its ``best``. Groups come
@@ -31,6 +31,9 @@ def restore(engine: Engine, orders: list[Order]) -> None:
             continue
         engine.orders[order.order_id] = order
         if is_held(order):
+            # It has not looked at the market yet, whatever the marks of those that wait say of its place.
+            assert order.conditions is not None
+            order.conditions.best = 0
             order.holding.account.open_orders += 1
         else:
             engine.open(order)
@@ -39,7 +42,7 @@ def restore(engine: Engine, orders: list[Order]) -> None:
         instrument.stops.trails_moved = False
 
 
-def _join(engine: Engine, order: Order) -> None:
+def _join(engine: Executor, order: Order) -> None:
     """Find the group of an order again."""
     conditions = order.conditions
     if conditions is None or not conditions.group_id:
@@ -50,7 +53,7 @@ def _join(engine: Engine, order: Order) -> None:
     group.join(order, conditions)
 
 
-def _part(engine: Engine, order: Order) -> None:
+def _part(engine: Executor, order: Order) -> None:
     """Who is left alone of a group (its stop was triggered) belongs to none any more."""
     conditions = order.conditions
     if conditions is not None and conditions.group is not None:

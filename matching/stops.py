@@ -16,8 +16,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, final
 
-from matching.book import BookSide
-from matching.order import Order
+from matching.order import Order, priority_of
+from matching.side import BookSide
 from matching.values import BASIS_POINTS, BUY, MAX_UNITS, SELL, TRAILING_STOP
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ class StopBook:
                 found.append(order)
                 assert order.conditions is not None
                 order = order.conditions.later
-        found.sort(key=_priority)
+        found.sort(key=priority_of)
         return found
 
 
@@ -235,7 +235,3 @@ def _earlier(one: Order | None, other: Order | None) -> Order | None:
     if one.level.key != other.level.key:
         return one if one.level.key > other.level.key else other
     return one if one.priority < other.priority else other
-
-
-def _priority(order: Order) -> int:
-    return order.priority

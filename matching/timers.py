@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mypy_extensions import i64
 
     from matching.commands import CancelAfter
-    from matching.engine import Engine
+    from matching.executor import Executor
 
 # What happens first of what is due at one moment: day orders last, so that they take part in a closing auction.
 RANK_GTD: Final = 0
@@ -44,7 +44,7 @@ SPARE_REMINDERS: Final = 1_000
 Reminder = tuple[int, int, int]
 
 
-def remind(engine: Engine, due: i64, rank: i64, subject: i64) -> None:
+def remind(engine: Executor, due: i64, rank: i64, subject: i64) -> None:
     """Note that something may be due at a moment."""
     if len(engine.timers) > SPARE_REMINDERS + 4 * len(engine.orders):
         rearm(engine)
@@ -52,7 +52,7 @@ def remind(engine: Engine, due: i64, rank: i64, subject: i64) -> None:
     engine.next_due = engine.timers[0][0]
 
 
-def rearm(engine: Engine) -> None:
+def rearm(engine: Executor) -> None:
     """Make the reminders anew from what there is."""
     timers: list[Reminder] = []
     for order in engine.orders.values():
@@ -75,7 +75,7 @@ def rank_of(order: Order) -> int:
     return RANK_DAY if order.time_in_force == DAY else RANK_GTD
 
 
-def advance(engine: Engine, at: i64) -> None:
+def advance(engine: Executor, at: i64) -> None:
     """Let everything happen that is due at or before ``at``, the earliest first."""
     timers = engine.timers
     while timers and timers[0][0] <= at:
@@ -97,13 +97,13 @@ def advance(engine: Engine, at: i64) -> None:
     _look_ahead(engine)
 
 
-def expire(engine: Engine, order: Order) -> None:
+def expire(engine: Executor, order: Order) -> None:
     """End an open order whose time is over."""
     reason = R_DAY if order.time_in_force == DAY else R_GTD
     engine.end_open(order.holding.instrument, order, ORDER_EXPIRED, EXPIRED, reason)
 
 
-def set_lease(engine: Engine, command: CancelAfter, at: i64) -> None:
+def set_lease(engine: Executor, command: CancelAfter, at: i64) -> None:
     """Arm, renew or disarm the dead-man's switch of an account."""
     if command.delay_us < 0 or command.account_id < 1:
         return engine.refuse(R_INVALID_COMMAND)
@@ -117,7 +117,7 @@ def set_lease(engine: Engine, command: CancelAfter, at: i64) -> None:
         remind(engine, due, RANK_LEASE, account.account_id)
 
 
-def _fire_lease(engine: Engine, account: Account, at: i64) -> None:
+def _fire_lease(engine: Executor, account: Account, at: i64) -> None:
     """Nobody renewed: cancel everything, and try again in a second what takes no cancels now."""
     left = False
     mine = [order for order in engine.orders.values() if order.account_id == account.account_id]
@@ -131,5 +131,5 @@ def _fire_lease(engine: Engine, account: Account, at: i64) -> None:
         remind(engine, account.cancel_after_at, RANK_LEASE, account.account_id)
 
 
-def _look_ahead(engine: Engine) -> None:
+def _look_ahead(engine: Executor) -> None:
     engine.next_due = engine.timers[0][0] if engine.timers else NEVER

@@ -9,7 +9,7 @@ from itertools import count
 from time import time_ns
 from typing import Any
 
-from matching.checks import Check, explain, proposal
+from matching.checks import proposal
 from matching.events import (
     CANCELED,
     COMMAND_REFUSED,
@@ -22,6 +22,7 @@ from matching.events import (
     QUANTITY,
     TRIGGERED,
 )
+from matching.explaining import Check, explain
 from matching.order import Order
 from matching.state import Account
 from matching.values import (

@@ -1,7 +1,7 @@
 """The admin: operators set the market up and look into it. Every write goes through the gateway, nothing else is written.
 
-market, phases instruments · calendars sessions · accounts accounts and keys · orders, canceling · trades trades and positions ·
-events · snapshots;
+market, phases instruments · calendars sessions · accounts, funds accounts and keys · orders, canceling ·
+trades trades and positions · events · snapshots;
 lists, filters, forms, display, operating are what they share.
 """
 

@@ -19,6 +19,7 @@ from orders.actors import OPERATE
 from orders.admin import display
 from orders.admin.filters import AccountFilter, WordFilter
 from orders.admin.forms import AccountForm, NewKeyForm
+from orders.admin.funds import FundsActions
 from orders.admin.lists import BoundedPaginator
 from orders.admin.operating import CONFIRMED, confirmation, operator
 from orders.models import Account, ApiKey, Event, Order, Position, Trade
@@ -42,7 +43,7 @@ class AccountStateFilter(WordFilter):
 
 
 @admin.register(Account)
-class AccountAdmin(admin.ModelAdmin):
+class AccountAdmin(FundsActions):
     view_on_site = False
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
@@ -61,7 +62,17 @@ class AccountAdmin(admin.ModelAdmin):
     list_max_show_all = 0
     search_fields = ("name",)
     autocomplete_fields = ("members",)
-    readonly_fields = ("name", "state_name", "lease", "see_also", "in_decimals", "created", "deletable")
+    readonly_fields = (
+        "name",
+        "state_name",
+        "is_funded",
+        "lease",
+        "money",
+        "see_also",
+        "in_decimals",
+        "created",
+        "deletable",
+    )
 
     class Media:
         css = {"all": ("oms/admin.css",)}
@@ -88,7 +99,8 @@ class AccountAdmin(admin.ModelAdmin):
         state = "state" if may_change else "state_name"
         return [
             (None, {"fields": ("name", "members", "created", "see_also")}),
-            ("State", {"fields": (state, "max_open_orders", "max_rate", "funded", "lease")}),
+            ("State", {"fields": (state, "max_open_orders", "max_rate", "lease")}),
+            ("Funds", {"fields": ("funded" if may_change else "is_funded", "money")}),
             (
                 "Limits in units",
                 {"fields": ("max_order_quantity", "max_position", "in_decimals"), "description": _UNITS},
@@ -136,6 +148,10 @@ class AccountAdmin(admin.ModelAdmin):
     @display.column("state")
     def state_name(self, row: Account) -> str:
         return ACCOUNT_STATE_NAMES[row.state]
+
+    @display.column("funded")
+    def is_funded(self, row: Account) -> str:
+        return "yes" if row.funded else "no"
 
     @display.column("members")
     def member_names(self, row: Account) -> str:

@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from matching.values import MONEY_DECIMALS
 from orders import selectors
 from orders.fields import micros_to_datetime
 from orders.models import Account, Instrument
@@ -63,6 +64,11 @@ def value(row: Any, units: int | None) -> str | None:
     """A product of price and quantity, which has the decimals of both."""
     info = instrument_of(row)
     return None if units is None or info is None else from_units(units, info.price_decimals + info.quantity_decimals)
+
+
+def money(units: int) -> str:
+    """Units of money without the zeros that say nothing."""
+    return from_units(units, MONEY_DECIMALS).rstrip("0").rstrip(".")
 
 
 def moment(at: datetime | None) -> str | None:

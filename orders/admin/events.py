@@ -1,5 +1,6 @@
 """The event log: every step of every order and every change of configuration, read-only."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from matching.events import (
     PHASE_CHANGED,
     REPLACED,
     SCHEDULE_SET,
+    TRANSFERRED,
     TRIGGERED,
     UNCROSSED,
 )
@@ -64,6 +66,9 @@ def words(event: Event) -> str | None:
         return f"now {PHASE_NAMES[event.quantity]}{f' ({reason})' if reason else ''}"
     if event.kind == SCHEDULE_SET:
         return f"{event.quantity} phase changes to come"
+    if event.kind == TRANSFERRED and event.detail:
+        told = json.loads(event.detail)
+        return f"{display.money(abs(told['amount']))} {told['currency']} paid {'out' if told['amount'] < 0 else 'in'}"
     if event.kind in (CANCEL_AFTER_SET, CANCEL_AFTER_FIRED):
         when = display.micros(event.quantity)
         if event.kind == CANCEL_AFTER_SET:

@@ -13,16 +13,15 @@ from time import perf_counter
 
 from django.db import connection, transaction
 
-from matching.codec import give_best
 from matching.engine import Engine
-from matching.order import Order
+from matching.image import give_best
 from matching.state import Account, Instrument
-from matching.values import STOP_LOSS
 from orders import selectors, snapshots
 from orders.fields import datetime_to_micros
 from orders.models import Account as AccountRow
 from orders.models import Deposit, Lease, Position, Shard
 from orders.models import Instrument as InstrumentRow
+from orders.models.market import NO_TRAILS
 from orders.open_orders import OpenOrders, totals_in_rows
 
 log = logging.getLogger(__name__)
@@ -133,7 +132,9 @@ def build(shard: Shard, orders: OpenOrders) -> Recovered:
     for row in instruments:
         # First come first, so that every queue stands as it stood.
         open_orders = orders.in_priority(row.id)
-        _place_trailing_stops(row, open_orders)
+        if row.trails != NO_TRAILS:
+            trails = json.loads(row.trails)
+            give_best(open_orders, trails["sell"], trails["buy"])
         engine.restore(open_orders)
     engine.rearm()
     return recovered
@@ -163,16 +164,3 @@ def _instrument(row: InstrumentRow, engine: Engine, at: int) -> Instrument:
     instrument.schedule = [(due, phase) for due, phase in json.loads(row.schedule) if due > at]
     instrument.last_price = row.last_price
     return instrument
-
-
-def _place_trailing_stops(row: InstrumentRow, orders: list[Order]) -> None:
-    """Give the waiting trailing stops the best price they have seen. A bracket's held child has not looked yet."""
-    ids = {order.order_id for order in orders}
-    trails = json.loads(row.trails)
-    live = [
-        order
-        for order in orders
-        if order.conditions is not None
-        and not (order.conditions.role == STOP_LOSS and order.conditions.group_id in ids)
-    ]
-    give_best(live, trails["sell"], trails["buy"])

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db import connection
 
-from matching.codec import book_hash, state_hash
+from matching.codec import book_hash
 from matching.events import (
     CANCEL_AFTER_FIRED,
     CANCEL_AFTER_SET,
@@ -21,6 +21,7 @@ from matching.events import (
     PHASE_CHANGED,
     TRANSFERRED,
 )
+from matching.image import state_hash
 from matching.values import (
     BUY,
     ENTRY,

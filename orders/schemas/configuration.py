@@ -17,6 +17,7 @@ from matching.values import (
     BASIS_POINTS,
     DEFAULT_MAX_OPEN_ORDERS,
     MAX_UNITS,
+    MONEY_DECIMALS,
     PHASE_NAMES,
     SECOND_US,
 )
@@ -187,6 +188,21 @@ class KeyRequest(Request):
     name: Annotated[str, StringConstraints(max_length=64)] = ""
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=len(get_args(Scope)))]
     addresses: Annotated[str, StringConstraints(max_length=MAX_ADDRESSES), AfterValidator(_networks)] = ""
+
+
+class TransferRequest(Request):
+    """Money paid into an account, or out of it."""
+
+    direction: Literal["in", "out"]
+    amount: PositiveDecimal
+    currency: Currency
+
+    @property
+    def units(self) -> int:
+        """The amount in units of money, exactly; negative where it is paid out."""
+        whole, _, fraction = self.amount.partition(".")
+        units = int(whole + fraction.ljust(MONEY_DECIMALS, "0"))
+        return units if self.direction == "in" else -units
 
 
 class PhaseRequest(Request):

@@ -55,7 +55,8 @@ def new_orders(draw: st.DrawFn) -> dict[str, Any]:
 
 def market(api: Api) -> str:
     """A new instrument with every kind of limit, and accounts that may run into theirs."""
-    symbol = f"TRUTH{next(symbols)}-USD"
+    number = next(symbols)
+    symbol = f"TRUE{number}-COIN{number}"  # money of its own: what an earlier market left is none of its business
     make_instrument(
         symbol,
         price_tick=50,
@@ -65,19 +66,20 @@ def market(api: Api) -> str:
         collar_bps=1_500,
         reference_price=10_000,
     )
+    limits: dict[str, dict[str, Any]] = {
+        **{"alice": {"max_position": 20_000}, "bob": {"max_order_quantity": 7_000}},
+        "carol": {"funded": True},
+    }
     for who in WHO:
         api.delete("orders", who=who)
+        gateway.account_define(actor=OPERATOR, definition=DefineAccount(api.accounts[who].id))
         for side, price in (("buy", "98"), ("buy", "99"), ("sell", "101"), ("sell", "102")):
             api.place(side, "3", price, symbol=symbol, who=who)
     api.place("buy", "1", None, symbol=symbol, who="carol")
-    for who, limits in (
-        ("alice", {"max_position": 20_000}),
-        ("bob", {"max_order_quantity": 7_000}),
-        ("carol", {"funded": True}),
-    ):
-        definition = DefineAccount(api.accounts[who].id, max_open_orders=16, **limits)
+    for who in WHO:
+        definition = DefineAccount(api.accounts[who].id, max_open_orders=16, **limits[who])
         gateway.account_define(actor=OPERATOR, definition=definition)
-    for currency, amount in (("USD", 1_500), (symbol.partition("-")[0], 12)):
+    for currency, amount in ((f"COIN{number}", 1_600), (f"TRUE{number}", 12)):
         gateway.account_transfer(
             actor=OPERATOR,
             account_id=api.accounts["carol"].id,

@@ -49,7 +49,7 @@ class Desk:
 
     def stop(self, account: Any, side: int, stop_price: int, quantity: int, **fields: Any) -> Order:
         """A stop order that waits for ``stop_price``; ``fields`` of ``Order`` and ``Conditions``."""
-        terms = {name: fields.pop(name) for name in list(fields) if name in Conditions.__slots__}
+        terms = {name: fields.pop(name) for name in list(fields) if hasattr(Conditions, name)}
         order = self.order(account, side, fields.pop("price", 0), quantity)
         order.type = fields.pop("type", STOP)
         order.time_in_force = fields.pop("time_in_force", GTC)

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from matching.auction import indicative, is_call
-from matching.codec import state_hash, state_lines
 from matching.commands import AdvanceTime, Command
 from matching.engine import Engine
 from matching.events import Event
+from matching.image import state_hash, state_lines
 from matching.levels import LevelReplica
 from matching.values import BUY, SELL
 from orders.bus.envelope import UNAVAILABLE, Envelope, Outcome

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection
 
-from matching.codec import state_hash
 from matching.commands import Amend, Cancel, Command
 from matching.engine import Engine
 from matching.events import Event as CoreEvent
+from matching.image import state_hash
 from matching.order import Conditions, Order
 from matching.values import DAY, FILLED, TRAILING_STOP
 from orders import gateway, status

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from matching.codec import state_hash
+from matching.image import state_hash
 from orders import gateway
 from orders.engine.recovery import recover
 from orders.engine.verification import verify

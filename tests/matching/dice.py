@@ -230,7 +230,8 @@ class Dice:
         plain = self.chance(0.75)
         if roll < 0.75:
             return "define_instrument", {"instrument": pick(INSTRUMENTS)} | ({} if plain else self.instrument_rules())
-        return "define_account", {"account": pick(ACCOUNTS)} | ({} if plain else self.account_limits())
+        limits = {"funded": self.chance(0.2)} if plain else self.account_limits()
+        return "define_account", {"account": pick(ACCOUNTS)} | limits
 
     def phase(self, pair: Pair) -> dict[str, Any]:
         """Where trading goes on, now and then an end to it; where it does not, mostly trading again."""
@@ -280,5 +281,6 @@ class Dice:
 
     def transfer(self) -> dict[str, Any]:
         currency = self.random.choice(("USD", "ACME", "BOND", ""))
-        amount = self.random.choice((0, -10, 3, 20, 500, 3000, MAX_MONEY)) * MONEY
+        # As much goes out as comes in, or everybody would be rich soon.
+        amount = self.random.choice((3, 20, 500, 1500, -3, -20, -500, -1500, 0, MAX_MONEY + 1)) * MONEY
         return {"account": self.random.choice(ACCOUNTS), "currency": currency, "amount": amount}

@@ -307,9 +307,10 @@ class Table(Narration):
         named = dict(word.split("=") for word in words if "=" in word)
         if words[0] == "limits":
             state = ACCOUNT_STATE_NAMES.index(named.pop("state", "active"))
-            counts = ("max_open_orders", "max_rate", "funded")
+            counts = ("max_open_orders", "max_rate")
+            funded = named.pop("funded", "0") == "1"
             limits = {key: int(value) if key in counts else self.quantity(value)[0] for key, value in named.items()}
-            return DefineAccount(self.account(words[1]), state, **limits)
+            return DefineAccount(self.account(words[1]), state, funded=funded, **limits)
         read = {"price_tick": self.price, "reference_price": self.price}
         read |= {"quantity_step": self.quantity, "min_quantity": self.quantity, "max_quantity": self.quantity}
         rules = {

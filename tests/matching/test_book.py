@@ -5,9 +5,10 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matching.book import Fill, OrderBook, reduce, show
+from matching.book import Fill, OrderBook
 from matching.invariants import check_book
 from matching.order import Conditions, Order
+from matching.side import reduce, show
 from matching.values import BUY, NO_BOUND, SELL, STP_CANCEL_OLDEST, STP_NAMES, STP_NONE
 
 # Account, side, tick, quantity, and the part an iceberg shows (0: it shows all).

@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from matching.checks import explain, proposal, refusal
+from matching.checks import proposal, refusal
 from matching.commands import Amend, Cancel, DefineAccount, DefineInstrument, SetPhase
 from matching.engine import Engine
 from matching.events import ACCEPTED, COMMAND_REFUSED, KIND, REASON, REJECTED
+from matching.explaining import explain
 from matching.order import Conditions, Order
 from matching.values import (
     ACCOUNT_HALTED,

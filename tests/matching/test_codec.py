@@ -6,15 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matching.codec import (
-    book_hash,
-    book_lines,
-    decode_order,
-    encode_order,
-    load_state,
-    state_hash,
-    state_lines,
-)
+from matching.codec import book_hash, book_lines, decode_order, encode_order
 from matching.commands import (
     Amend,
     CancelAfter,
@@ -26,6 +18,7 @@ from matching.commands import (
     Transfer,
 )
 from matching.engine import Engine
+from matching.image import load_state, state_hash, state_lines
 from matching.order import Conditions, Order
 from matching.values import (
     AUCTION,

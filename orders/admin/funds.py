@@ -1,0 +1,124 @@
+"""Money of accounts: paid in and out by operators, always by a command through the gateway."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import path, reverse
+from django.utils.decorators import method_decorator
+from django.views.decorators.csrf import csrf_protect
+from pydantic import ValidationError
+
+from matching.values import MONEY_DECIMALS
+from orders import gateway, selectors
+from orders.admin import display
+from orders.admin.forms import NOT_A_DECIMAL, NOT_A_NAME
+from orders.admin.operating import CONFIRMED, confirmation, operator, tell_problem
+from orders.models import Account, Deposit, Position
+from orders.schemas.configuration import TransferRequest
+from orders.schemas.problems import ProblemError, from_validation
+
+_WORDS = {"in": "paid in", "out": "paid out"}
+
+
+class TransferForm(forms.Form):
+    """How much of which currency, and which way; the schema has the last word."""
+
+    direction = forms.ChoiceField(label="Pay", choices=[("in", "in"), ("out", "out")])
+    amount = forms.CharField(max_length=28, help_text="For example 1000.50")
+    currency = forms.CharField(max_length=16, help_text="As instruments call it, for example USD.")
+
+    def _post_clean(self) -> None:
+        try:
+            self.request = TransferRequest.model_validate(self.cleaned_data)
+        except ValidationError as error:
+            for found in from_validation(error).errors:
+                name, message = found["field"], found["message"]
+                if found["code"] == "string_pattern_mismatch":
+                    message = NOT_A_NAME if name == "currency" else NOT_A_DECIMAL
+                if name in self.fields and name not in self.errors:
+                    self.add_error(name, message)
+
+
+class FundsActions(admin.ModelAdmin):
+    """The page that pays in and out, and what an account has. Mixed into the admin of accounts."""
+
+    change_form_template = "admin/orders/account/change_form.html"
+
+    def get_urls(self) -> list[Any]:
+        page = path(
+            "<path:object_id>/transfer/",
+            self.admin_site.admin_view(self.transfer_view),
+            name="orders_account_transfer",
+        )
+        return [page, *super().get_urls()]
+
+    @method_decorator(csrf_protect)
+    def transfer_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """First how much, then whether to; then it is one command."""
+        row = self.get_object(request, unquote(object_id))
+        if row is None:
+            raise Http404
+        if not self.has_change_permission(request, row):
+            raise PermissionDenied
+        back = reverse("admin:orders_account_change", args=[row.pk])
+        form = TransferForm(request.POST if request.method == "POST" else None)
+        if form.is_valid() and CONFIRMED in request.POST:
+            self._transfer(request, row, form.request)
+            return HttpResponseRedirect(back)
+        is_question = form.is_valid()
+        return confirmation(
+            self,
+            request,
+            title="Pay in or out",
+            question=f"{self._in_words(form.request)}?" if is_question else "How much? The next page asks once more.",
+            objects=[row.name],
+            hidden=list(form.request.model_dump().items()) if is_question else [],
+            button="Pay" if is_question else "Go on…",
+            back=back,
+            form=None if is_question else form,
+            is_question=is_question,
+        )
+
+    def _in_words(self, wanted: TransferRequest) -> str:
+        return f"Pay {wanted.amount} {wanted.currency} {wanted.direction}"
+
+    def _transfer(self, request: HttpRequest, row: Account, wanted: TransferRequest) -> None:
+        try:
+            gateway.account_transfer(
+                actor=operator(request), account_id=row.pk, currency=wanted.currency, amount=wanted.units
+            )
+        except ProblemError as problem:
+            tell_problem(request, row.name, problem)
+            return
+        told = f"{wanted.amount} {wanted.currency} {_WORDS[wanted.direction]}"
+        self.log_change(request, row, f"{told}.")
+        messages.success(request, f"{row.name}: {told}.")
+
+    @display.column("money", empty="nothing was paid in or traded")
+    def money(self, row: Account) -> Any:
+        paid = {deposit.currency: deposit.amount for deposit in Deposit.objects.filter(account_id=row.pk)}
+        balances = dict(paid)
+        for currency, amount in _traded(row.pk):
+            balances[currency] = balances.get(currency, 0) + amount
+        rows = [
+            (currency, display.money(paid.get(currency, 0)), display.money(balances[currency]))
+            for currency in sorted(balances)
+        ]
+        return display.table(("Currency", "Paid in, less out", "Balance"), rows, "") if rows else None
+
+
+def _traded(account_id: int) -> list[tuple[str, int]]:
+    """What an account's trades brought it of each currency, and cost it (negative), in units of money."""
+    found = []
+    rules = {row.pk: row for row in selectors.instrument_list()}
+    for position in Position.objects.filter(account_id=account_id):
+        instrument = rules[position.instrument_id]
+        quantity_scale = 10 ** (MONEY_DECIMALS - instrument.quantity_decimals)
+        value_scale = 10 ** (MONEY_DECIMALS - instrument.quantity_decimals - instrument.price_decimals)
+        found.append((instrument.base, position.net * quantity_scale))
+        found.append((instrument.quote, (position.sold_notional - position.bought_notional) * value_scale))
+    return found
