@@ -159,10 +159,11 @@ class Engine(Executor):
             if not _is_sane(order):
                 return self.refuse(R_INVALID_COMMAND)
             reason = refusal(instrument, holding, proposal(order))
-            if reason == NO_REASON and not spend_message(account, at):
-                reason = R_RATE_LIMITED
             if reason != NO_REASON:
                 return self.reject(order, reason)
+            if not spend_message(account, at):
+                # Not kept: the same order may come again, under the same client order id.
+                return self.refuse(R_RATE_LIMITED)
         if order.post_only and instrument.phase == CONTINUOUS and instrument.book.crosses(order.side, price):
             return self.reject(order, R_POST_ONLY)
         if order.conditions is not None:

@@ -104,6 +104,10 @@ def place_group(engine: Executor, command: OrderGroup, at: i64) -> None:
         if order.order_id in engine.orders:
             return engine.refuse(R_DUPLICATE_ORDER_ID)
     reasons = [_check(engine, instrument, order, number, at) for number, order in enumerate(orders)]
+    if not any(reasons):
+        if not spend_message(orders[0].holding.account, at):
+            return engine.refuse(R_RATE_LIMITED)
+        reasons = [R_POST_ONLY if _would_cross(instrument, order) else NO_REASON for order in orders]
     if any(reasons):
         for order, reason in zip(orders, reasons, strict=True):
             engine.reject(order, reason or R_LINKED_ORDER_REFUSED)
@@ -165,14 +169,14 @@ def _is_sane(orders: list[Order]) -> bool:
 
 
 def _check(engine: Executor, instrument: Instrument, order: Order, placed: int, at: i64) -> int:
-    holding = engine.holding(order.account_id, instrument)
-    order.holding = holding
+    order.holding = engine.holding(order.account_id, instrument)
     order.created_at = at
-    reason = refusal(instrument, holding, proposal(order, placed))
-    if reason == NO_REASON and not spend_message(holding.account, at):
-        return R_RATE_LIMITED
-    looks = reason == NO_REASON and order.post_only and instrument.phase == CONTINUOUS
-    return R_POST_ONLY if looks and instrument.book.crosses(order.side, order.price) else reason
+    return refusal(instrument, order.holding, proposal(order, placed))
+
+
+def _would_cross(instrument: Instrument, order: Order) -> bool:
+    looks = order.post_only and instrument.phase == CONTINUOUS
+    return looks and instrument.book.crosses(order.side, order.price)
 
 
 def _hold(engine: Executor, order: Order) -> None:

@@ -138,7 +138,9 @@ def default_database() -> dict[str, Any]:
 # The service
 
 if not IN_CHECKOUT and not Path(os.environ.get("OMS_VAR_DIR", "")).is_absolute():
-    raise ImproperlyConfigured("Installed from a wheel, the service needs a directory: set OMS_VAR_DIR to its absolute path.")
+    raise ImproperlyConfigured(
+        "Installed from a wheel, the service needs a directory: set OMS_VAR_DIR to its absolute path."
+    )
 VAR_DIR = BASE_DIR / (os.environ.get("OMS_VAR_DIR") or "var")
 OMS_PUBLIC_MARKET_DATA = env_bool("OMS_PUBLIC_MARKET_DATA", default=True)
 OMS_HTTPS = env_bool("OMS_HTTPS", default=False)

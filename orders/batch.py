@@ -116,6 +116,7 @@ class Batch:
     def __init__(self, shard_id: int, engine: Engine) -> None:
         self.shard_id = shard_id
         self.engine = engine
+        self._first_id = event_id(shard_id, 0)
         self.events: list[EventRow] = []
         self.trades: list[TradeRow] = []
         self.orders: dict[int, Touched] = {}
@@ -152,7 +153,8 @@ class Batch:
         What was due by then is a command of its own (``AdvanceTime``), recorded before.
         """
         subjects = _subjects(command)
-        detail = detail or _told_in_detail(command)
+        if not subjects:
+            detail = detail or _told_in_detail(command)
         first_trade = len(self.trades)
         placed: list[Order] = []
         maker: Order | None = None
@@ -162,10 +164,11 @@ class Batch:
             kind, sequence, order, price, quantity, _, _, status, reason, other = event
             if kind == COMMAND_REFUSED:
                 return Outcome(REFUSED, reason=reason)
-            is_own = _is_own(command, kind, order, reason, subjects)
-            self._add_event(event, at, envelope if is_own else None, detail if is_own else None)
-            if is_own:
+            if _is_own(command, kind, order, reason, subjects):
+                self._add_event(event, at, envelope, detail)
                 detail = None
+            else:
+                self._add_event(event, at, None, None)
             if order is None:
                 self._configured(kind, other, command)
                 continue
@@ -218,7 +221,7 @@ class Batch:
             account_id, instrument_id = (other, None) if kind in ACCOUNT_KINDS else (None, other)
         self.events.append(
             EventRow(
-                event_id(self.shard_id, sequence),
+                self._first_id | sequence,
                 order_id,
                 account_id,
                 instrument_id,
@@ -256,7 +259,7 @@ class Batch:
         instrument_id = taker.instrument_id
         self.trades.append(
             TradeRow(
-                event_id(self.shard_id, sequence),
+                self._first_id | sequence,
                 instrument_id,
                 price,
                 quantity,
@@ -315,22 +318,21 @@ class Batch:
     ) -> Outcome:
         """How a command came out that names orders: about the one, or the first, whose trades are its fills."""
         own = subjects[0]
-        mine = [trade for trade in trades if trade.taker_order_id == own] if trades else trades
-        legs = tuple(self._record_of(order_id, at) for order_id in subjects[1:]) if len(subjects) > 1 else ()
-        return Outcome(
-            DONE,
-            order_id=own,
-            order=self._record_of(own, at),
-            fills=tuple((trade.id + 1 & SEQUENCE_MASK, trade.price, trade.quantity) for trade in mine) if mine else (),
-            makers=tuple(trade.maker_order_id for trade in mine) if mine else (),
-            legs=legs,
-            priority_kept=isinstance(command, Amend) and events[0][KIND] != REPLACED,
-        )
+        outcome = Outcome(DONE, order_id=own, order=self._record_of(own, at))
+        if trades:
+            mine = [trade for trade in trades if trade.taker_order_id == own]
+            outcome.fills = tuple((trade.id + 1 & SEQUENCE_MASK, trade.price, trade.quantity) for trade in mine)
+            outcome.makers = tuple(trade.maker_order_id for trade in mine)
+        if len(subjects) > 1:
+            outcome.legs = tuple(self._record_of(order_id, at) for order_id in subjects[1:])
+        elif isinstance(command, Amend):
+            outcome.priority_kept = events[0][KIND] != REPLACED
+        return outcome
 
     def _record_of(self, order_id: int, at: int) -> OrderRecord:
         """An order as it stands, with its own last event's number: what the command did to others is theirs."""
-        touched = self.orders[order_id]
-        return record_of(touched.order, self.shard_id, touched.sequence, at)
+        order, sequence, _, _ = self.orders[order_id]
+        return record_of(order, self.shard_id, sequence, at)
 
 
 def _outcome(command: Command, events: list[Event]) -> Outcome:

@@ -20,6 +20,7 @@ from matching.events import (
     ORDER,
     PRICE,
     QUANTITY,
+    REASON,
     TRIGGERED,
 )
 from matching.explaining import Check, explain
@@ -76,7 +77,11 @@ def order_try(*, actor: Actor, request: PlaceOrder) -> dict[str, Any]:
     scratch = scratch_for(placing.orders, now)
     checks = _all_checks(scratch, placing)
     events = scratch.engine.apply(scratch.sequence + 1, scratch.at, placing.command)
-    if events[-1][KIND] == COMMAND_REFUSED:
+    if events[-1][KIND] == COMMAND_REFUSED and events[-1][REASON] == R_RATE_LIMITED:
+        # What is not even kept is told as refused.
+        for order in placing.orders:
+            scratch.engine.reject(order, R_RATE_LIMITED)
+    elif events[-1][KIND] == COMMAND_REFUSED:
         raise ProblemError("invalid_request", "The terms of this order make no sense together.")
     return _told(scratch, placing, request, checks, events)
 
@@ -166,14 +171,12 @@ def _own_at_the_front(scratch: Scratch, order: Order, ours: set[int]) -> list[in
 def _all_checks(scratch: Scratch, placing: Placing) -> list[list[Check]]:
     """Every check that applies to each order of the request, in the order of the ladder."""
     told: list[list[Check]] = []
-    spent = 0
     for place, order in enumerate(placing.orders):
         checks = explain(scratch.instrument, scratch.holding, proposal(order, place))
-        # An order that is refused before does not count as a message.
-        spent += all(check.passed for check in checks)
         account = scratch.holding.account
-        if account.max_rate:
-            checks.append(_rate_check(account, scratch.at, spent))
+        if account.max_rate and not place:
+            # A group is one message.
+            checks.append(_rate_check(account, scratch.at))
         if order.post_only and scratch.instrument.phase == CONTINUOUS:
             book = scratch.instrument.book
             best = book.bids.best if order.side else book.asks.best
@@ -183,12 +186,12 @@ def _all_checks(scratch: Scratch, placing: Placing) -> list[list[Check]]:
     return told
 
 
-def _rate_check(account: Account, at: int, messages: int) -> Check:
-    """Whether so many messages more may pass: the rule of ``matching.checks.spend_message``, without spending."""
+def _rate_check(account: Account, at: int) -> Check:
+    """Whether one message more may pass: the rule of ``matching.checks.spend_message``, without spending."""
     share = SECOND_US // account.max_rate
     owed = max(account.rate_at - at, 0)
-    passed = owed + messages * share <= SECOND_US
-    value = -(-owed // share) + messages
+    passed = owed + share <= SECOND_US
+    value = -(-owed // share) + 1
     return Check(
         REASON_NAMES[R_RATE_LIMITED], account.max_rate, min(value, account.max_rate) if passed else value, passed
     )

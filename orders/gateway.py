@@ -313,9 +313,6 @@ def _refused(order: Any, legs: list[Any]) -> ProblemError:
             field = "stop_loss" if leg.role == OCO_STOP else ROLE_NAMES[leg.role]
             code = CODES[REASON_NAMES[leg.reason]]
             errors.append({"field": field, "code": code.name, "message": f"{code.title}."})
-    if any(one.reason == R_RATE_LIMITED for one in (order, *legs)):
-        # Whichever of them was one too many: the whole may be sent again.
-        return ProblemError("rate_limited", order_id=order.id, headers=rate_headers(order.account_id, _now_us()))
     detail = ""
     if order.reason == R_LINKED_ORDER_REFUSED and errors:
         detail = f"{errors[0]['field']}: {errors[0]['message']}"

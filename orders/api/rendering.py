@@ -194,6 +194,7 @@ def limits_body(row: Account, open_orders: int, lease: datetime | None) -> dict[
         "max_order_quantity": units(row.max_order_quantity),
         "max_position": units(row.max_position),
         "max_rate": row.max_rate or None,
+        "funded": row.funded,
         "cancel_after_expires_at": None if lease is None else render.wire_time(lease),
     }
 

@@ -151,4 +151,5 @@ class LimitsOut(BaseModel):
     max_order_quantity: str | None
     max_position: str | None
     max_rate: int | None = Field(description="Messages a second.")
+    funded: bool = Field(description="Whether it can only trade what it can pay for.")
     cancel_after_expires_at: str | None = Field(description="When its open orders are canceled unless renewed.")

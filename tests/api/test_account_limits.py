@@ -16,12 +16,13 @@ def test_an_account_that_nobody_limited(api: Api):
         "max_order_quantity": None,
         "max_position": None,
         "max_rate": None,
+        "funded": False,
         "cancel_after_expires_at": None,
     }
 
 
 def test_limits_and_what_is_used_of_them(api: Api):
-    definition = DefineAccount(api.accounts["alice"].id, REDUCING, 10, 5_000, 20_000, 50)
+    definition = DefineAccount(api.accounts["alice"].id, REDUCING, 10, 5_000, 20_000, 50, funded=True)
     api.place("buy", "1", "90")
     api.accepted(bracket())
     api.place("buy", "1", "91", time_in_force="ioc")
@@ -30,4 +31,5 @@ def test_limits_and_what_is_used_of_them(api: Api):
     body = api.get("account/limits").body
     assert (body["state"], body["max_open_orders"], body["open_orders"]) == ("reducing_only", 10, 4)
     assert (body["max_order_quantity"], body["max_position"], body["max_rate"]) == ("5000", "20000", 50)
+    assert body["funded"] is True
     assert api.get("account/limits", who="bob").body["open_orders"] == 1

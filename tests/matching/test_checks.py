@@ -147,7 +147,7 @@ def test_the_plain_order_is_accepted() -> None:
 def test_each_rung_alone(rung: Rung) -> None:
     kind, reason = answer(world([rung]), order([rung]))
     assert reason == rung.reason
-    kept = rung.reason not in ("unknown_symbol", "duplicate_order_id")
+    kept = rung.reason not in ("unknown_symbol", "duplicate_order_id", "rate_limited")
     assert kind == (REJECTED if kept else COMMAND_REFUSED)
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 
-from matching.commands import Amend, Cancel, DefineInstrument
+from matching.commands import Amend, Cancel, DefineInstrument, SetPhase
 from matching.engine import Engine
 from matching.order import Conditions, Order
 from matching.timers import SPARE_REMINDERS
 from matching.values import (
+    AUCTION,
     BUY,
+    CONTINUOUS,
     FOK,
     GTC,
     GTD,
@@ -29,7 +31,7 @@ def new_engine() -> Engine:
     return engine
 
 
-def do(engine: Engine, command: Order | Cancel | Amend, at: int = 0) -> int:
+def do(engine: Engine, command: Order | Cancel | Amend | SetPhase, at: int = 0) -> int:
     """Apply a command; answers how many events it had."""
     return len(engine.apply(engine.next_sequence, at, command))
 
@@ -59,6 +61,20 @@ def test_an_iceberg_hides_beyond_a_machine_word() -> None:
         do(engine, Order(number, 1, 1, SELL, 5, MAX_UNITS, conditions=Conditions(display_quantity=tip)))
     level = engine.instruments[1].book.best_ask()
     assert level is not None and (level.quantity, level.hidden) == (2_000 * tip, 2_000 * (MAX_UNITS - tip))
+    engine.check_invariants()
+
+
+def test_a_call_auction_crosses_beyond_a_machine_word() -> None:
+    """Buys that rest and trade at the largest price: what they reserved and paid passes 64 bits with the first of them."""
+    engine = new_engine()
+    do(engine, SetPhase(1, AUCTION))
+    for number in range(1, 4):
+        do(engine, Order(number, 1, 1, BUY, MAX_UNITS, MAX_UNITS))
+    do(engine, Order(4, 2, 1, SELL, MAX_UNITS, MAX_UNITS))
+    buyer = engine.instruments[1].holdings[1]
+    assert buyer.rest_value == 3 * MAX_UNITS**2
+    do(engine, SetPhase(1, CONTINUOUS))
+    assert (buyer.rest_value, buyer.bought_notional) == (2 * MAX_UNITS**2, MAX_UNITS**2)
     engine.check_invariants()
 
 

@@ -24,11 +24,10 @@ class Checks(Funds):
         yield from self.of_the_limits(order, before, placed)
         if self.pays_now(order, before) and not self.can_pay(order, before):
             yield "insufficient_funds"
-        if not self.takes_message(order.account):
-            yield "rate_limited"
+
+    def post_only_reason(self, order: TwinOrder) -> str:
         trading = self.instruments[order.instrument].phase == "continuous"
-        if order.post_only and trading and self.crosses(order):
-            yield "post_only_would_cross"
+        return "post_only_would_cross" if order.post_only and trading and self.crosses(order) else ""
 
     def of_the_phase(self, order: TwinOrder) -> Iterator[str]:
         phase = self.instruments[order.instrument].phase

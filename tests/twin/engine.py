@@ -50,6 +50,10 @@ class TwinEngine(Followers):
         if any(self.find(order.order_id) for order in orders):
             return self.refuse("duplicate_order_id")
         reasons = [self.why_not(order, off_grid[place], placed=place) for place, order in enumerate(orders)]
+        if not any(reasons):
+            if not self.takes_message(orders[0].account):
+                return self.refuse("rate_limited")
+            reasons = [self.post_only_reason(order) for order in orders]
         if any(reasons):
             for order, reason in zip(orders, reasons, strict=True):
                 order.remaining, order.canceled, order.status = 0, order.quantity, "rejected"
@@ -116,6 +120,8 @@ class TwinEngine(Followers):
                 return self.refuse(f"market_{phase}")
             return self.end(order, "amended_to_filled")
         reason = self.why_not(wanted, off_grid, before=order)
+        if not reason:
+            reason = self.post_only_reason(wanted) if self.takes_message(order.account) else "rate_limited"
         if reason:
             return self.refuse(reason)
         self.take_over(order, wanted)
