@@ -153,8 +153,8 @@ class Batch:
         What was due by then is a command of its own (``AdvanceTime``), recorded before.
         """
         subjects = _subjects(command)
-        if not subjects:
-            detail = detail or _told_in_detail(command)
+        if isinstance(command, Transfer):
+            detail = _told_in_detail(command)
         first_trade = len(self.trades)
         placed: list[Order] = []
         maker: Order | None = None
@@ -190,8 +190,7 @@ class Batch:
                     self._touch(order, order.price, sequence)
             elif (kind in _LOSSES and other) or (kind == AMENDED and status != UNTRIGGERED):
                 self._touch(order, order.price, sequence)
-        if placed:
-            self._touch_places(placed, events[-1][SEQUENCE])
+        self._touch_places(placed, events)
         if subjects:
             return self._outcome_of_orders(command, subjects, events, at, self.trades[first_trade:])
         return _outcome(command, events)
@@ -287,12 +286,12 @@ class Batch:
         levels.add((order.side, price))
         self.book_sequences[instrument_id] = sequence
 
-    def _touch_places(self, placed: list[Order], sequence: int) -> None:
-        """Those of the orders that rest in the book now, when the command is over."""
+    def _touch_places(self, placed: list[Order], events: list[Event]) -> None:
+        """The levels of those that rest in the book now, when the command is over."""
         for order in placed:
             # What waits has a level too, among the stops.
             if order.level is not None and order.status != UNTRIGGERED:
-                self._touch(order, order.price, sequence)
+                self._touch(order, order.price, events[-1][SEQUENCE])
 
     def _configured(self, kind: int, subject: int, command: Command) -> None:
         """A step of an instrument or account."""
@@ -352,10 +351,8 @@ def _outcome(command: Command, events: list[Event]) -> Outcome:
     return Outcome(DONE)
 
 
-def _told_in_detail(command: Command) -> str | None:
-    """What an event has no room for: an amount of money."""
-    if not isinstance(command, Transfer):
-        return None
+def _told_in_detail(command: Transfer) -> str:
+    """The amount of money: an event has no room for so large a number."""
     return json.dumps({"currency": command.currency, "amount": command.amount})
 
 
