@@ -108,19 +108,9 @@ class OrderBook:
                 fills.append((maker, level.price, 0, left))
             else:
                 maker.remaining = 0
-                maker.level = None
                 del orders[maker.order_id]
-                newer = maker.newer
-                if newer is None:
-                    side.drop(level)
-                    level = side.best
-                else:
-                    maker.newer = None
-                    newer.older = None
-                    level.head = newer
-                    shown: int = tip
-                    level.quantity -= shown
-                    level.count -= 1
+                side.take_head(level, maker, tip)
+                level = side.best
             if not remaining:
                 break
         taker.remaining = remaining

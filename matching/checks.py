@@ -135,12 +135,9 @@ def phase_refusal(instrument: Instrument) -> int:
 
 def refusal(instrument: Instrument, holding: Holding, new: Proposal) -> int:
     """Why an order may not enter, or be amended to, these numbers; ``NO_REASON`` where it may."""
-    order = new.order
-    side = order.side
-    price, quantity = new.price, new.quantity
     if instrument.phase != CONTINUOUS:
         reason = phase_refusal(instrument)
-        if reason == NO_REASON and acts_at_once(order):
+        if reason == NO_REASON and acts_at_once(new.order):
             reason = R_NOT_CONTINUOUS
         if reason != NO_REASON:
             return reason
@@ -148,8 +145,15 @@ def refusal(instrument: Instrument, holding: Holding, new: Proposal) -> int:
     if account.state != ACTIVE:
         if account.state == ACCOUNT_HALTED:
             return R_ACCOUNT_HALTED
-        if not is_child(order) and worst_position(holding, new) > 0:
+        if not is_child(new.order) and worst_position(holding, new) > 0:
             return R_ACCOUNT_REDUCING
+    reason = _rules_refusal(instrument, new)
+    return reason if reason != NO_REASON else _limits_refusal(instrument, holding, new)
+
+
+def _rules_refusal(instrument: Instrument, new: Proposal) -> int:
+    """The rungs of the instrument: tick, step, minimum, maximum, display, collar."""
+    price, quantity = new.price, new.quantity
     tick, step = instrument.price_tick, instrument.quantity_step
     if new.off_grid & PRICE_OFF_GRID or price % tick or new.stop_price % tick or new.trail % tick:
         return R_PRICE_NOT_ON_TICK
@@ -163,9 +167,16 @@ def refusal(instrument: Instrument, holding: Holding, new: Proposal) -> int:
         return R_DISPLAY_QUANTITY
     if instrument.collar_bps:
         limit = collar_of(instrument, new)
-        if limit and (price > limit if side == BUY else price < limit):
+        if limit and (price > limit if new.order.side == BUY else price < limit):
             return R_PRICE_COLLAR
-    if account.max_order_quantity and quantity > account.max_order_quantity:
+    return NO_REASON
+
+
+def _limits_refusal(instrument: Instrument, holding: Holding, new: Proposal) -> int:
+    """The rungs of what may be at stake: maximum, notional, open orders, trailing stops, position, funds."""
+    order = new.order
+    account = holding.account
+    if account.max_order_quantity and new.quantity > account.max_order_quantity:
         return R_MAX_QUANTITY
     if instrument.max_notional and notional_of(instrument, new) > instrument.max_notional:
         return R_MAX_NOTIONAL
@@ -175,10 +186,10 @@ def refusal(instrument: Instrument, holding: Holding, new: Proposal) -> int:
         return R_TRAILING_STOPS
     # Whatever the limit has become since: an amend that makes an order no larger cannot make the position worse.
     if account.max_position and new.remaining > new.resting and not is_child(order):
-        limit_position: int = account.max_position
-        if worst_position(holding, new) > limit_position:
+        limit: int = account.max_position
+        if worst_position(holding, new) > limit:
             return R_MAX_POSITION
-    if account.funded and pays_now(new) and not covers(holding, order, price, new.remaining, new.resting):
+    if account.funded and pays_now(new) and not covers(holding, order, new.price, new.remaining, new.resting):
         return R_INSUFFICIENT_FUNDS
     return NO_REASON
 

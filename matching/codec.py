@@ -94,19 +94,9 @@ def build_order(
     version: int,
     created_at: int,
     client_order_id: str,
-    hidden: int = 0,
-    stop_price: int = 0,
-    trail: int = 0,
-    trail_bps: int = 0,
-    display_quantity: int = 0,
-    expires_at: int = 0,
-    group_id: int = 0,
-    role: int = 0,
+    *conditional: int,
 ) -> Order:
     """An order as it stood, from its stored fields (the order of ``encode_order``)."""
-    conditions = None
-    if stop_price or trail or trail_bps or display_quantity or expires_at or group_id:
-        conditions = Conditions(stop_price, trail, trail_bps, display_quantity, expires_at, group_id, role)
     order = Order(
         order_id,
         account_id,
@@ -119,17 +109,17 @@ def build_order(
         self_trade_prevention,
         bool(post_only),
         client_order_id,
-        0,
-        conditions,
     )
     order.remaining = remaining
-    order.hidden = hidden
     order.canceled = canceled
     order.notional = notional
     order.status = status
     order.priority = priority
     order.version = version
     order.created_at = created_at
+    if any(conditional):
+        order.hidden = conditional[0]
+        order.conditions = Conditions(*conditional[1:])
     return order
 
 

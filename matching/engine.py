@@ -155,15 +155,8 @@ class Engine(Executor):
             and not quantity % instrument.quantity_step
             and not price % instrument.price_tick
             and not order.off_grid
-        ):
-            if not _is_sane(order):
-                return self.refuse(R_INVALID_COMMAND)
-            reason = refusal(instrument, holding, proposal(order))
-            if reason != NO_REASON:
-                return self.reject(order, reason)
-            if not spend_message(account, at):
-                # Not kept: the same order may come again, under the same client order id.
-                return self.refuse(R_RATE_LIMITED)
+        ) and not self._passes(instrument, order, at):
+            return
         if order.post_only and instrument.phase == CONTINUOUS and instrument.book.crosses(order.side, price):
             return self.reject(order, R_POST_ONLY)
         if order.conditions is not None:
@@ -171,16 +164,35 @@ class Engine(Executor):
             self.start(instrument, order, at)
             self.watch(order)
             return self.settle(instrument, at)
+        self._accept_plain(order)
+        self.enter(instrument, order)
+        if instrument.stops.waiting_count or self.followers or self.collared:
+            self.settle(instrument, at)
+
+    def _passes(self, instrument: Instrument, order: Order, at: i64) -> bool:
+        """Climb the whole ladder of checks. Returns whether the order may go on; if not, it has been told why."""
+        if not _is_sane(order):
+            self.refuse(R_INVALID_COMMAND)
+            return False
+        reason = refusal(instrument, order.holding, proposal(order))
+        if reason != NO_REASON:
+            self.reject(order, reason)
+            return False
+        if not spend_message(order.holding.account, at):
+            # Not kept: the same order may come again, under the same client order id.
+            self.refuse(R_RATE_LIMITED)
+            return False
+        return True
+
+    def _accept_plain(self, order: Order) -> None:
+        """Number the acceptance of an order without conditions, and give it its place."""
         sequence = self.next_sequence
         self.next_sequence = sequence + 1
         order.priority = sequence
         kind: Any = ACCEPTED
-        units: Any = quantity
+        units: Any = order.quantity
         nothing: Any = 0
-        self.events.append((kind, sequence, order, price, units, units, nothing, nothing, nothing, nothing))
-        self.enter(instrument, order)
-        if instrument.stops.waiting_count or self.followers or self.collared:
-            self.settle(instrument, at)
+        self.events.append((kind, sequence, order, order.price, units, units, nothing, nothing, nothing, nothing))
 
     # Canceling
 

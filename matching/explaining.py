@@ -54,52 +54,75 @@ class Check(NamedTuple):
 
 def explain(instrument: Instrument, holding: Holding, new: Proposal) -> list[Check]:
     """Every rung that applies, in the order of the ladder. Rungs without a limit in force are left out."""
-    account = holding.account
-    order = new.order
-    told: list[Check] = []
+    told = _states(instrument, holding, new)
+    told += _rules(instrument, new)
+    told += _limits(instrument, holding, new)
+    return told
 
-    def rung(reason: int, limit: int, value: int, passed: bool) -> None:
-        told.append(Check(REASON_NAMES[reason], limit, value, passed))
 
+def _check(reason: int, limit: int, value: int, passed: bool) -> Check:
+    return Check(REASON_NAMES[reason], limit, value, passed)
+
+
+def _states(instrument: Instrument, holding: Holding, new: Proposal) -> list[Check]:
     phase: int = instrument.phase
-    rung(R_MARKET_CLOSED, CONTINUOUS, phase, phase != CLOSED)
-    rung(R_MARKET_HALTED, CONTINUOUS, phase, phase != HALTED)
-    rung(R_NOT_CONTINUOUS, CONTINUOUS, phase, phase in (CONTINUOUS, CLOSED, HALTED) or not acts_at_once(order))
-    worst = worst_position(holding, new)
-    rung(R_ACCOUNT_HALTED, ACTIVE, account.state, account.state != ACCOUNT_HALTED)
-    if account.state not in (ACTIVE, ACCOUNT_HALTED):
-        rung(R_ACCOUNT_REDUCING, 0, worst, is_child(order) or worst <= 0)
-    tick, step = instrument.price_tick, instrument.quantity_step
-    off = new.price % tick or new.stop_price % tick or new.trail % tick
-    rung(R_PRICE_NOT_ON_TICK, tick, new.price or new.stop_price, not off and not new.off_grid & PRICE_OFF_GRID)
-    off = new.quantity % step or new.display_quantity % step
-    rung(R_QUANTITY_NOT_ON_STEP, step, new.quantity, not off and not new.off_grid & QUANTITY_OFF_GRID)
-    rung(R_QUANTITY_BELOW_MINIMUM, instrument.min_quantity, new.quantity, new.quantity >= instrument.min_quantity)
-    rung(R_MAX_QUANTITY, instrument.max_quantity, new.quantity, new.quantity <= instrument.max_quantity)
+    state: int = holding.account.state
+    resting_only = phase not in (CONTINUOUS, CLOSED, HALTED)
+    told = [
+        _check(R_MARKET_CLOSED, CONTINUOUS, phase, phase != CLOSED),
+        _check(R_MARKET_HALTED, CONTINUOUS, phase, phase != HALTED),
+        _check(R_NOT_CONTINUOUS, CONTINUOUS, phase, not resting_only or not acts_at_once(new.order)),
+        _check(R_ACCOUNT_HALTED, ACTIVE, state, state != ACCOUNT_HALTED),
+    ]
+    if state not in (ACTIVE, ACCOUNT_HALTED):
+        worst = worst_position(holding, new)
+        told.append(_check(R_ACCOUNT_REDUCING, 0, worst, is_child(new.order) or worst <= 0))
+    return told
+
+
+def _rules(instrument: Instrument, new: Proposal) -> list[Check]:
+    tick, step, quantity = instrument.price_tick, instrument.quantity_step, new.quantity
+    off_tick = bool(new.price % tick or new.stop_price % tick or new.trail % tick or new.off_grid & PRICE_OFF_GRID)
+    off_step = bool(quantity % step or new.display_quantity % step or new.off_grid & QUANTITY_OFF_GRID)
+    told = [
+        _check(R_PRICE_NOT_ON_TICK, tick, new.price or new.stop_price, not off_tick),
+        _check(R_QUANTITY_NOT_ON_STEP, step, quantity, not off_step),
+        _check(R_QUANTITY_BELOW_MINIMUM, instrument.min_quantity, quantity, quantity >= instrument.min_quantity),
+        _check(R_MAX_QUANTITY, instrument.max_quantity, quantity, quantity <= instrument.max_quantity),
+    ]
     if new.display_quantity:
-        least = -(-new.quantity // MAX_TIPS)
-        rung(R_DISPLAY_QUANTITY, least, new.display_quantity, new.display_quantity >= least)
+        least = -(-quantity // MAX_TIPS)
+        told.append(_check(R_DISPLAY_QUANTITY, least, new.display_quantity, new.display_quantity >= least))
     limit = collar_of(instrument, new)
     if limit:
-        rung(R_PRICE_COLLAR, limit, new.price, new.price <= limit if order.side == BUY else new.price >= limit)
+        passed = new.price <= limit if new.order.side == BUY else new.price >= limit
+        told.append(_check(R_PRICE_COLLAR, limit, new.price, passed))
+    return told
+
+
+def _limits(instrument: Instrument, holding: Holding, new: Proposal) -> list[Check]:
+    account, order = holding.account, new.order
+    told: list[Check] = []
     if account.max_order_quantity:
-        rung(R_MAX_QUANTITY, account.max_order_quantity, new.quantity, new.quantity <= account.max_order_quantity)
+        passed = new.quantity <= account.max_order_quantity
+        told.append(_check(R_MAX_QUANTITY, account.max_order_quantity, new.quantity, passed))
     if instrument.max_notional:
         notional = notional_of(instrument, new)
-        rung(R_MAX_NOTIONAL, instrument.max_notional, notional, notional <= instrument.max_notional)
+        told.append(_check(R_MAX_NOTIONAL, instrument.max_notional, notional, notional <= instrument.max_notional))
     if not new.resting:
-        open_orders = account.open_orders + new.placed
-        rung(R_MAX_OPEN_ORDERS, account.max_open_orders, open_orders + 1, open_orders < account.max_open_orders)
-        if order.type == TRAILING_STOP:
-            waiting = instrument.stops.trailing_count
-            rung(R_TRAILING_STOPS, MAX_TRAILING_STOPS, waiting + 1, waiting < MAX_TRAILING_STOPS)
+        count = account.open_orders + new.placed + 1
+        told.append(_check(R_MAX_OPEN_ORDERS, account.max_open_orders, count, count <= account.max_open_orders))
+    if not new.resting and order.type == TRAILING_STOP:
+        waiting = instrument.stops.trailing_count + 1
+        told.append(_check(R_TRAILING_STOPS, MAX_TRAILING_STOPS, waiting, waiting <= MAX_TRAILING_STOPS))
     if account.max_position and not is_child(order):
+        worst = worst_position(holding, new)
         passed = new.remaining <= new.resting or worst <= account.max_position
-        rung(R_MAX_POSITION, account.max_position, worst, passed)
+        told.append(_check(R_MAX_POSITION, account.max_position, worst, passed))
     if account.funded and pays_now(new):
         currency, needed = cost(instrument, order, new.price, new.remaining)
         has = available(account, currency)
         if new.resting:
             has += cost(instrument, order, order.price, new.resting)[1]
-        rung(R_INSUFFICIENT_FUNDS, has, needed, needed <= has)
+        told.append(_check(R_INSUFFICIENT_FUNDS, has, needed, needed <= has))
     return told

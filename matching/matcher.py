@@ -25,7 +25,6 @@ from matching.recorder import Recorder
 from matching.side import reduce
 from matching.state import Instrument
 from matching.values import (
-    BUY,
     CANCELED,
     CONTINUOUS,
     FILLED,
@@ -131,83 +130,85 @@ class Matcher(Recorder):
 
         ``remaining`` is what the taker had open before them: each event tells the numbers right after its own trade.
         """
-        events = self.events
-        sequence = self.next_sequence
-        buying = taker.side == BUY
-        by_maker: Any = FILL_MAKER
-        by_taker: Any = FILL_TAKER
-        partially_filled: Any = PARTIALLY_FILLED
-        filled_status: Any = FILLED
-        nothing: Any = 0
-        at: Any
-        units: Any
         value_sum = 0
         price = 0
         total: int = remaining - taker.remaining
-        filled = taker.quantity - taker.canceled - remaining
-        ours_linked = None if taker.conditions is None else taker.conditions.group
+        linked = None if taker.conditions is None else taker.conditions.group
         for maker, price, quantity, left in fills:
             if not quantity:
-                sequence = self._replenished(maker, sequence, left)
+                self._replenished(maker, left)
                 continue
             value = price * quantity
             value_sum += value
             remaining -= quantity
-            filled += quantity
-            maker.notional += value
-            theirs = maker.holding
-            if buying:
-                theirs.sold += quantity
-                theirs.sold_notional += value
-                theirs.open_sell -= quantity
-            else:
-                theirs.bought += quantity
-                theirs.bought_notional += value
-                theirs.open_buy -= quantity
-                theirs.rest_value -= value
-            if left:
-                maker_status = partially_filled
-                maker.status = PARTIALLY_FILLED
-            else:
-                maker_status = filled_status
-                maker.status = FILLED
-                theirs.account.open_orders -= 1
-            conditions = maker.conditions
-            if conditions is not None and conditions.group is not None:
-                self.followers.append(conditions.group)
-            if ours_linked is not None:
-                self.followers.append(ours_linked)
-            done = maker.quantity - left - maker.canceled
-            taker_status = partially_filled if remaining else filled_status
-            at, units = price, quantity
-            events.append((by_maker, sequence, maker, at, units, left, done, maker_status, nothing, nothing))
-            events.append(
-                (by_taker, sequence + 1, taker, at, units, remaining, filled, taker_status, nothing, maker.order_id)
-            )
-            sequence += 2
-        self.next_sequence = sequence
-        ours = taker.holding
-        if buying:
-            ours.bought += total
-            ours.bought_notional += value_sum
+            self._fill_maker(maker, quantity, value, left)
+            if linked is not None:
+                self.followers.append(linked)
+            self._tell_trade(maker, taker, price, quantity, left, remaining)
+        holding = taker.holding
+        if taker.side:
+            holding.sold += total
+            holding.sold_notional += value_sum
         else:
-            ours.sold += total
-            ours.sold_notional += value_sum
+            holding.bought += total
+            holding.bought_notional += value_sum
         taker.notional += value_sum
         taker.status = PARTIALLY_FILLED if remaining else FILLED
         instrument.last_price = price
 
-    def _replenished(self, order: Order, sequence: i64, left: int) -> i64:
-        """An iceberg has shown its next tip: a new place. Returns the number after that."""
+    def _tell_trade(self, maker: Order, taker: Order, price: Any, quantity: Any, left: Any, remaining: i64) -> None:
+        """Number the two events of a trade; ``left`` and ``remaining`` are what maker and taker have open after it."""
+        events = self.events
+        sequence = self.next_sequence
+        self.next_sequence = sequence + 2
+        kind: Any = FILL_MAKER
+        status: Any = PARTIALLY_FILLED
+        filled_status: Any = FILLED
+        nothing: Any = 0
+        open_units: i64 = left
+        filled = maker.quantity - maker.canceled - open_units
+        ended = status if left else filled_status
+        events.append((kind, sequence, maker, price, quantity, left, filled, ended, nothing, nothing))
+        kind = FILL_TAKER
+        filled = taker.quantity - taker.canceled - remaining
+        ended = status if remaining else filled_status
+        other = maker.order_id
+        events.append((kind, sequence + 1, taker, price, quantity, remaining, filled, ended, nothing, other))
+
+    def _fill_maker(self, maker: Order, quantity: int, value: int, left: int) -> None:
+        """Carry one trade to the resting order, and to what its account has."""
+        maker.notional += value
+        holding = maker.holding
+        if maker.side:
+            holding.sold += quantity
+            holding.sold_notional += value
+            holding.open_sell -= quantity
+        else:
+            holding.bought += quantity
+            holding.bought_notional += value
+            holding.open_buy -= quantity
+            holding.rest_value -= value
+        if left:
+            maker.status = PARTIALLY_FILLED
+        else:
+            maker.status = FILLED
+            holding.account.open_orders -= 1
+        conditions = maker.conditions
+        if conditions is not None and conditions.group is not None:
+            self.followers.append(conditions.group)
+
+    def _replenished(self, order: Order, left: int) -> None:
+        """An iceberg has shown its next tip: a new place."""
         conditions = order.conditions
         assert conditions is not None
+        sequence = self.next_sequence
+        self.next_sequence = sequence + 1
         order.priority = sequence
         tip: int = conditions.display_quantity
         filled = order.quantity - left - order.canceled
         self.events.append(
             (REPLENISHED, sequence, order, order.price, min(tip, left), left, filled, PARTIALLY_FILLED, NO_REASON, 0)
         )
-        return sequence + 1
 
     def _prevent_self_trade(self, instrument: Instrument, taker: Order, own: Order) -> bool:
         """Apply the taker's mode to the own resting order it met. Returns whether the taker goes on."""

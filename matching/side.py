@@ -101,6 +101,19 @@ class BookSide:
             hidden: int = order.hidden
             level.hidden -= hidden
 
+    def take_head(self, level: Level, order: Order, shown: i64) -> None:
+        """Take the first order of a level out, which has nothing left of the ``shown`` units that were all it had."""
+        order.level = None
+        newer = order.newer
+        if newer is None:
+            return self.drop(level)
+        order.newer = None
+        newer.older = None
+        level.head = newer
+        level.count -= 1
+        gone: int = shown
+        level.quantity -= gone
+
     def drop(self, level: Level) -> None:
         """Take away a level that has no orders left."""
         keys = self.keys
