@@ -43,7 +43,7 @@ class Market:
         """New orders that trade with nobody. Their ids ascend, as the gateway's do."""
         made: list[Command] = []
         for _ in range(count):
-            self.next_id += self.dice.randint(1, 1_000)
+            self.next_id += 1
             side = self.dice.choice((BUY, SELL))
             away = self.dice.randint(1, LEVELS)
             price = 10_000 - away if side == BUY else 10_000 + away
