@@ -4,7 +4,6 @@ Read from the tables in one consistent read, bounded. What nobody but its owner 
 others' icebergs and the stops that wait. So what the scratch engine does is what the real one would, as far as can be told.
 """
 
-import json
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -26,6 +25,7 @@ from matching.values import (
     UNTRIGGERED,
 )
 from orders import selectors
+from orders.instruments import instrument_of_row
 from orders.models import Instrument as InstrumentRow
 from orders.models import Shard
 from orders.standing import HALVES, Standing, shares_money, trailing_stops, whole
@@ -64,11 +64,11 @@ def scratch_for(orders: list[Order], now_us: int) -> Scratch:
         row = InstrumentRow.objects.get(id=order.instrument_id)
         shard = Shard.objects.get(id=row.shard_id)
         engine = Engine()
-        instrument = _instrument(row, engine, shard.at)
+        instrument = instrument_of_row(row, engine, shard.at)
         account = selectors.account_get(account_id=order.account_id)
         # Funds are of all instruments whose money is the same; without funds, nothing but this one matters.
         others = InstrumentRow.objects.filter(shard_id=row.shard_id).exclude(id=row.id) if account.funded else []
-        related = [_instrument(other, engine, shard.at) for other in others if shares_money(row, other)]
+        related = [instrument_of_row(other, engine, shard.at) for other in others if shares_money(row, other)]
         standing = Standing(engine, account, row.shard_id, [instrument, *related])
         reach = _within_reach(order, instrument)
         ahead = _level(order) if order.price and not reach.enough else (0, 0)
@@ -78,31 +78,6 @@ def scratch_for(orders: list[Order], now_us: int) -> Scratch:
     standing.settle()
     at = max(now_us, shard.at)
     return Scratch(engine, instrument, standing.holding, shard.last_sequence, at, reach.truncated, *ahead)
-
-
-def _instrument(row: Any, engine: Engine, shard_at: int) -> Instrument:
-    instrument = engine.instruments[row.id] = Instrument(
-        row.id,
-        row.symbol,
-        row.price_decimals,
-        row.quantity_decimals,
-        row.price_tick,
-        row.quantity_step,
-        row.min_quantity,
-        row.max_quantity,
-        row.max_notional,
-        row.collar_bps,
-        row.reference_price,
-        row.phase,
-        engine.orders,
-        row.breaker_us,
-        row.base,
-        row.quote,
-    )
-    instrument.phase_until = row.phase_until
-    instrument.schedule = [(when, phase) for when, phase in json.loads(row.schedule) if when > shard_at]
-    instrument.last_price = row.last_price
-    return instrument
 
 
 # The book

@@ -15,9 +15,10 @@ from django.db import connection, transaction
 
 from matching.engine import Engine
 from matching.image import give_best
-from matching.state import Account, Instrument
+from matching.state import Account
 from orders import selectors, snapshots
 from orders.fields import datetime_to_micros
+from orders.instruments import instrument_of_row
 from orders.models import Account as AccountRow
 from orders.models import Deposit, Lease, Position, Shard
 from orders.models import Instrument as InstrumentRow
@@ -120,7 +121,7 @@ def build(shard: Shard, orders: OpenOrders) -> Recovered:
         engine.account(deposit.account_id).deposits[deposit.currency] = deposit.amount
     instruments = list(InstrumentRow.objects.filter(shard_id=shard.id).order_by("id"))
     for row in instruments:
-        engine.instruments[row.id] = _instrument(row, engine, shard.at)
+        instrument_of_row(row, engine, shard.at)
         recovered.book_sequences[row.id] = row.book_sequence
         recovered.trade_sequences[row.id] = row.last_trade_sequence
     for position in Position.objects.filter(instrument__shard_id=shard.id):
@@ -138,29 +139,3 @@ def build(shard: Shard, orders: OpenOrders) -> Recovered:
         engine.restore(open_orders)
     engine.rearm()
     return recovered
-
-
-def _instrument(row: InstrumentRow, engine: Engine, at: int) -> Instrument:
-    instrument = Instrument(
-        row.id,
-        row.symbol,
-        row.price_decimals,
-        row.quantity_decimals,
-        row.price_tick,
-        row.quantity_step,
-        row.min_quantity,
-        row.max_quantity,
-        row.max_notional,
-        row.collar_bps,
-        row.reference_price,
-        row.phase,
-        engine.orders,
-        row.breaker_us,
-        row.base,
-        row.quote,
-    )
-    instrument.phase_until = row.phase_until
-    # The row keeps the schedule as it was set: what was due by the last commit has happened.
-    instrument.schedule = [(due, phase) for due, phase in json.loads(row.schedule) if due > at]
-    instrument.last_price = row.last_price
-    return instrument
