@@ -129,5 +129,6 @@ wheel: $(BUILD)
 	@ls dist
 
 clean:
-	rm -rf $(VENV) build dist matching/*.so matching__mypyc*.so matching/.compiled .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov
+	rm -rf $(VENV) build dist matching/*.so matching__mypyc*.so matching/.compiled
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov
 	find . -name __pycache__ -type d -not -path './var/*' -prune -exec rm -rf {} +

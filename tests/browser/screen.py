@@ -52,7 +52,7 @@ class Screen:
         self.find("input[name=username]").send_keys(username)
         self.find("input[name=password]").send_keys(self.site.passwords[username])
         self.find("button.primary").click()
-        self.until(lambda: self.find("#ticket") and self.text("#badge-state") == "Live", "signed in and live")
+        self.until(lambda: self.all("#ticket") and self.text("#badge-state") == "Live", "signed in and live")
 
     def look(self, width: int, height: int, theme: str = "dark") -> None:
         """The size of the window, in CSS pixels, and what the system says about colours."""
