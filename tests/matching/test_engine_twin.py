@@ -47,6 +47,46 @@ def test_seeded_driver() -> None:
         pair.steps.clear()
 
 
+# Prices and quantities a million million times as large: no product of two fits a machine word.
+LARGE = 10**12
+LARGE_ONCE = frozenset(
+    (
+        *("price", "stop_price", "trail", "price_tick", "reference_price", "quantity", "display_quantity"),
+        *("quantity_step", "min_quantity", "max_quantity", "max_order_quantity", "max_position"),
+    )
+)
+
+
+def enlarged(arguments: dict[str, Any]) -> dict[str, Any]:
+    """A step with every price and quantity of it made large."""
+    told: dict[str, Any] = {}
+    for key, value in arguments.items():
+        if key == "orders":
+            value = [enlarged(order) for order in value]
+        elif key in LARGE_ONCE:
+            value *= LARGE
+        elif key in ("max_notional", "amount"):
+            value *= LARGE**2
+        told[key] = value
+    return told
+
+
+def test_large_numbers_are_exact() -> None:
+    """Compiled, what belongs to one order is a machine word, and a sum or product in the wrong place would wrap."""
+    seed = int(os.environ.get("OMS_SEED") or random.SystemRandom().randrange(10**9))
+    print(f"repeat with OMS_SEED={seed}")
+    dice, pair = Dice(seed), Pair()
+    for instrument in INSTRUMENTS:
+        pair.do("define_instrument", instrument=instrument, price_tick=LARGE)
+    for number in range(6_000):
+        op, arguments = dice.step(pair)
+        large = enlarged({"price_tick": 1, **arguments} if op == "define_instrument" else arguments)
+        try:
+            pair.do(op, **large)
+        except Exception as error:
+            raise AssertionError(f"OMS_SEED={seed}: step {number}, {op} {large}: {error}") from error
+
+
 class EngineAgainstTwin(RuleBasedStateMachine):
     """Few prices, few accounts, every type, mode and phase: most orders meet another one."""
 

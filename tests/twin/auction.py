@@ -54,7 +54,7 @@ class Auction(Book):
         """Every tick between the best ask and the best bid, and the orders' own prices there."""
         low, high = sells[0].price, buys[0].price
         tick = self.instruments[number].price_tick
-        ticks = {price for price in range(low, high + 1) if price % tick == 0}
+        ticks = set(range(-(-low // tick) * tick, high + 1, tick))
         return sorted(ticks | {one.price for one in buys + sells if low <= one.price <= high})
 
     def outcome(self, price: int, buys: list[TwinOrder], sells: list[TwinOrder]) -> tuple[int, int]:
