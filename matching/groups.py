@@ -5,7 +5,7 @@ Theory of operation
 * A group has an ``entry`` (brackets only, None once it has ended) and a pair: ``first``, a limit order, and ``second``, a stop.
   While the entry lives its children are *held*: open, untriggered, in no book and among no stops.
 * ``follow`` looks at the group as it stands and brings it in order; doing it twice changes nothing the second time. So a group
-  may be put into ``Matcher.followers`` by every event of any member, and recovery needs no memory of what was pending:
+  may be put into ``Recorder.followers`` by every event of any member, and recovery needs no memory of what was pending:
   everything is followed up within the command that caused it.
 * The pair never rests in the book together: the stop that triggers has its limit order canceled first. Its open quantities
   are always equal, which is why linked orders cannot be amended in quantity.
