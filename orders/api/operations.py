@@ -1,7 +1,6 @@
 """How the service is: for clients (time, status) and for whoever runs it (healthz, readyz)."""
 
 from time import time_ns
-from typing import Any
 
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
@@ -15,15 +14,11 @@ from orders.api.schema import documented
 from orders.codes import RETRY_AFTER_SECONDS
 from orders.schemas.market import StatusOut, TimeOut
 from orders.schemas.problems import ProblemError
-from orders.schemas.render import wire_time
+from orders.schemas.render import shard_out, wire_time
 
 
 def _now() -> str:
     return wire_time(time_ns() // 1000)
-
-
-def _shards() -> list[status.ShardStatus]:
-    return [status.shards[shard_id] for shard_id in sorted(status.shards)]
 
 
 class TimeView(ApiView):
@@ -39,21 +34,11 @@ class StatusView(ApiView):
 
     @documented("status_get", "The state of every shard", StatusOut, tag="operations", need=ANYONE)
     def get(self, request: ApiRequest) -> Response:
-        shards = _shards()
+        shards = status.shard_list()
         is_open = bool(shards) and all(shard.state == status.OPEN for shard in shards)
         return Response(
-            {"status": "open" if is_open else "unavailable", "time": _now(), "shards": [_shard(s) for s in shards]}
+            {"status": "open" if is_open else "unavailable", "time": _now(), "shards": [shard_out(s) for s in shards]}
         )
-
-
-def _shard(shard: status.ShardStatus) -> dict[str, Any]:
-    return {
-        "shard": shard.shard_id,
-        "state": shard.state,
-        "epoch": shard.epoch,
-        "sequence": shard.sequence,
-        "detail": shard.detail or None,
-    }
 
 
 def healthz(request: HttpRequest) -> HttpResponse:
@@ -75,7 +60,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
 
 
 def _not_ready() -> str | None:
-    shards = _shards()
+    shards = status.shard_list()
     if not shards:
         return "No engine runs in this process."
     for shard in shards:

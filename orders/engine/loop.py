@@ -96,7 +96,7 @@ class EngineLoop:
         The epoch must be the one this engine began with: recovering into another's would make this one the owner of what
         it has lost. Raises ``Fenced``.
         """
-        self.status.state = status.RECOVERING
+        self.status.become(status.RECOVERING)
         self.state = recover(self.shard_id)
         if self.owned_epoch not in (None, self.state.epoch):
             raise Fenced(f"shard {self.shard_id} is no longer at epoch {self.owned_epoch}")
@@ -105,10 +105,8 @@ class EngineLoop:
         self.publisher.reset(
             self.state.engine, self.state.last_sequence, self.state.book_sequences, self.state.trade_sequences
         )
-        self.status.epoch = self.state.epoch
         self.status.sequence = self.state.last_sequence
-        self.status.state = status.OPEN
-        self.status.detail = ""
+        self.status.become(status.OPEN, epoch=self.state.epoch)
 
     def run_once(self, timeout_seconds: float = IDLE_SECONDS) -> bool:
         """Carry out one group of what waits, or what is due where nothing does. Returns whether there was any."""
@@ -271,8 +269,7 @@ class EngineLoop:
         log.error(
             "shard %d: the database failed (%s); finding out whether the group was committed", self.shard_id, error
         )
-        self.status.state = status.STALLED
-        self.status.detail = str(error)[:200]
+        self.status.become(status.STALLED, str(error)[:200])
         pending = self._pending
         while not self.stopping:
             try:
@@ -280,8 +277,7 @@ class EngineLoop:
                 if committed:
                     assert pending is not None
                     self._settle(group, pending)
-                    self.status.state = status.OPEN
-                    self.status.detail = ""
+                    self.status.become(status.OPEN)
                     self.bus.open()
                     log.error("shard %d: the group was committed", self.shard_id)
                 else:
@@ -299,8 +295,7 @@ class EngineLoop:
     def _stall(self, error: Exception) -> None:
         """The database cannot even be read: take nothing more, and tell those who wait that theirs was not begun."""
         log.error("shard %d: the database is away (%s)", self.shard_id, error)
-        self.status.state = status.STALLED
-        self.status.detail = str(error)[:200]
+        self.status.become(status.STALLED, str(error)[:200])
         for envelope in self.bus.close():
             if envelope.future.set_running_or_notify_cancel():
                 _answer(envelope, [Outcome(UNAVAILABLE) for _ in envelope.commands])
@@ -343,8 +338,7 @@ class EngineLoop:
                 _answer(envelope, outcomes + [Outcome(UNAVAILABLE)] * (len(singles) - len(begun)))
 
     def _give_up(self, group: list[Envelope], why: str) -> None:
-        self.status.state = status.STOPPED
-        self.status.detail = why
+        self.status.become(status.STOPPED, why)
         _answer_all(group, Outcome(UNAVAILABLE))
 
 

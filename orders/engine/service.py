@@ -80,11 +80,11 @@ class EmbeddedEngine:
         except BaseException as error:
             self._error = error
             log.critical("shard %d: the engine stopped: %s", self.shard_id, error, exc_info=error)
-            self.loop.status.detail = str(error)[:200]
+            self.loop.status.become(status.STOPPED, str(error)[:200])
             if self._started.is_set():
                 self.on_death(error)
         finally:
-            self.loop.status.state = status.STOPPED
+            self.loop.status.become(status.STOPPED, self.loop.status.detail)
             self._answer_left()
             connection.close()
             self._started.set()

@@ -144,6 +144,17 @@ def level_out(level: tuple[int, int, int], instrument: Any) -> list[Any]:
     ]
 
 
+def shard_out(shard: Any) -> dict[str, Any]:
+    """``schemas.market.ShardOut`` of a ``ShardStatus``."""
+    return {
+        "shard": shard.shard_id,
+        "state": shard.state,
+        "epoch": shard.epoch,
+        "sequence": shard.sequence,
+        "detail": shard.detail or None,
+    }
+
+
 def session_out(session: Any, instrument: Any) -> dict[str, Any]:
     """Where an instrument's session stands: ``session`` has phase, its end (0: none) and the indicative uncross or None.
 
