@@ -13,6 +13,7 @@ from threading import RLock
 from typing import Any, Protocol
 
 from orders.feed import reading
+from orders.feed.frames import BOOK, Frame
 
 log = logging.getLogger(__name__)
 
@@ -22,24 +23,30 @@ READ_THREADS = 3
 RETRY_SECONDS = 0.25
 
 
+# What a message is about, or what a socket listens to: channel, instrument id, and a detail: the depth of a book, the index
+# of a candle's interval, otherwise 0.
+Key = tuple[str, int, int]
+
+
+def told_as(key: Key) -> Key:
+    """How a message is named to a socket: a socket has each book at one depth, so the depth is 0 there."""
+    return (BOOK, key[1], 0) if key[0] == BOOK else key
+
+
 class Sink(Protocol):
     """A socket, as the feed sees it. Called in the server's loop; must not block."""
 
-    def market(self, key: tuple[str, int], frame: str) -> None:
-        """A message of a public channel; ``key`` is the channel and the instrument's id."""
+    def market(self, key: Key, frame: Frame) -> None:
+        """A message that a newer one, or a new snapshot, can stand for; named as ``told_as`` says."""
 
-    def execution(self, frame: str) -> None:
-        """A message of the private channel: must not be dropped."""
+    def execution(self, frame: Frame, order_id: int) -> None:
+        """A step of an order of the account (0: where the stream begins): must not be dropped."""
 
-    def notice(self, frame: str) -> None:
+    def notice(self, frame: Frame) -> None:
         """A message of the connection itself."""
 
     def close(self, code: int) -> None:
         """End the connection once what waits is sent."""
-
-
-# What a socket listens to: channel, instrument id, depth (0 where there is none).
-Key = tuple[str, int, int]
 
 
 class ShardView:
@@ -96,11 +103,11 @@ class Board:
         self._settle()
         self.deliver()
 
-    def send(self, key: Key, frame: str) -> None:
+    def send(self, key: Key, frame: Frame) -> None:
         """To everybody who listens to ``key``. In the loop."""
-        told_as = key[:2]
+        name = told_as(key)
         for sink in self._readers.get(key, ()):
-            sink.market(told_as, frame)
+            sink.market(name, frame)
 
     # Readers (in the loop, under the lock)
 

@@ -16,7 +16,7 @@ from matching.levels import LevelReplica, LevelRow
 from matching.values import BUY, SELL
 from orders.feed import frames, reading
 from orders.feed.board import Board, Sink
-from orders.feed.frames import BOOK
+from orders.feed.frames import BOOK, Frame
 from orders.feed.publisher import BookChange, CommitMessage
 from orders.levels import InstrumentLevels
 from orders.selectors import InstrumentInfo
@@ -96,14 +96,14 @@ class BookFeed:
         self.windows: dict[int, Window] = {}
         self.kept: list[Kept] = []
         # Encoded snapshots by depth, as of ``sequence``: a thousand sockets that come at once cost one encoding.
-        self._snapshots: dict[int, str] = {}
+        self._snapshots: dict[int, Frame] = {}
 
     def view(self, depth: int) -> BookView:
         replica = self.replica
         bids, asks = replica.top(BUY, depth), replica.top(SELL, depth)
         return BookView(self.epoch, self.sequence, bids, asks, replica.checksum(), self.at)
 
-    def snapshot(self, depth: int) -> str:
+    def snapshot(self, depth: int) -> Frame:
         """The window of ``depth`` as a message."""
         known = self._snapshots.get(depth)
         if known is None:
@@ -145,7 +145,7 @@ class BookFeed:
         """Whether the change builds upon what is known."""
         return change.previous == self.sequence
 
-    def apply(self, change: BookChange, at: int) -> list[tuple[int, str]]:
+    def apply(self, change: BookChange, at: int) -> list[tuple[int, Frame]]:
         """Move by one change that fits; answers (depth, message) for every open window."""
         replica = self.replica
         touched: tuple[Touched, Touched] = ({}, {})
@@ -269,7 +269,7 @@ class Books:
         book = self._book(info)
         if book.live:
             book.open_window(depth)
-            sink.market((BOOK, info.id), book.snapshot(depth))
+            sink.market((BOOK, info.id, 0), book.snapshot(depth))
         else:
             self.load(info.shard_id)
 

@@ -1,4 +1,4 @@
-"""What the feed says, as JSON text: every message is encoded once per process, however many sockets get it.
+"""What the feed says, as JSON: every message is encoded once per process, however many sockets get it.
 
 Shapes are those of ``docs/websocket.md`` (models in ``orders.schemas.socket``). Prices and quantities come in as units
 and leave as decimal strings with the instrument's fixed decimals; times are microseconds since 1970 on the way in.
@@ -18,9 +18,28 @@ INSTRUMENTS = "instruments"
 EXECUTIONS = "executions"
 
 
-def encode(message: dict[str, Any]) -> str:
-    """JSON text of a message."""
-    return orjson.dumps(message).decode()
+class Frame:
+    """A message, encoded. ``wire`` is the same as it goes over a WebSocket, made by whoever sends it first.
+
+    ``span`` says of an update of trades which ones it holds, for a reader who must be told that it missed them: the number
+    of the trade before, that of the last, how many.
+    """
+
+    __slots__ = ("data", "span", "wire")
+
+    def __init__(self, data: bytes, span: tuple[int, int, int] | None = None) -> None:
+        self.data = data
+        self.span = span
+        self.wire: bytes | None = None
+
+    @property
+    def text(self) -> str:
+        return self.data.decode()
+
+
+def encode(message: dict[str, Any], span: tuple[int, int, int] | None = None) -> Frame:
+    """A message as JSON in UTF-8."""
+    return Frame(orjson.dumps(message), span)
 
 
 def book_snapshot(
@@ -33,7 +52,7 @@ def book_snapshot(
     asks: list[LevelRow],
     checksum: int,
     at: int,
-) -> str:
+) -> Frame:
     """The top of a book as it stands."""
     return encode(
         {
@@ -62,7 +81,7 @@ def book_update(
     asks: list[LevelRow],
     checksum: int,
     at: int,
-) -> str:
+) -> Frame:
     """The levels of a window that changed."""
     return encode(
         {
@@ -80,19 +99,20 @@ def book_update(
     )
 
 
-def trades(info: Any, kind: str, *, epoch: int, sequence: int, previous: int | None, told: list[dict[str, Any]]) -> str:
+def trades(
+    info: Any, kind: str, *, epoch: int, sequence: int, previous: int | None, told: list[dict[str, Any]]
+) -> Frame:
     """Trades in the order they happened; ``kind`` is snapshot or update."""
-    return encode(
-        {
-            "channel": TRADES,
-            "symbol": info.symbol,
-            "type": kind,
-            "epoch": epoch,
-            "sequence": sequence,
-            "previous": previous,
-            "trades": told,
-        }
-    )
+    message = {
+        "channel": TRADES,
+        "symbol": info.symbol,
+        "type": kind,
+        "epoch": epoch,
+        "sequence": sequence,
+        "previous": previous,
+        "trades": told,
+    }
+    return encode(message, None if previous is None else (previous, sequence, len(told)))
 
 
 def trade(info: Any, told: TradeTold) -> dict[str, Any]:
@@ -108,18 +128,18 @@ def trade(info: Any, told: TradeTold) -> dict[str, Any]:
     )
 
 
-def session(info: Any, kind: str, *, epoch: int, sequence: int, session: Any, at: int) -> str:
+def session(info: Any, kind: str, *, epoch: int, sequence: int, session: Any, at: int) -> Frame:
     """Where an instrument's session stands; ``kind`` is snapshot or update. ``session`` as ``session_out`` wants it."""
     head = {"channel": INSTRUMENTS, "symbol": info.symbol, "type": kind, "epoch": epoch, "sequence": sequence}
     return encode(head | session_out(session, info) | {"time": wire_time(at)})
 
 
-def resync(channel: str, symbol: str, reason: str) -> str:
+def resync(channel: str, symbol: str, reason: str) -> Frame:
     """What was told before is not to be built upon: a snapshot follows."""
     return encode({"channel": channel, "symbol": symbol, "type": "resync", "reason": reason})
 
 
-def executions_snapshot(*, account: str, shard_id: int, epoch: int, sequence: int) -> str:
+def executions_snapshot(*, account: str, shard_id: int, epoch: int, sequence: int) -> Frame:
     """Where a stream of executions begins: the ``previous`` of the first update."""
     return encode(
         {
@@ -134,7 +154,7 @@ def executions_snapshot(*, account: str, shard_id: int, epoch: int, sequence: in
     )
 
 
-def execution(info: Any, *, shard_id: int, epoch: int, told: Execution) -> str:
+def execution(info: Any, *, shard_id: int, epoch: int, told: Execution) -> Frame:
     """One step of an order of the account."""
     body = event_out(
         shard_id=shard_id,
@@ -158,12 +178,12 @@ def execution(info: Any, *, shard_id: int, epoch: int, told: Execution) -> str:
     return encode(head | body)
 
 
-def heartbeat(shards: dict[int, tuple[int, int]], at: int) -> str:
+def heartbeat(shards: dict[int, tuple[int, int]], at: int) -> Frame:
     """Sent while nothing else happens; ``shards`` maps a shard to its epoch and last sequence."""
     told = {str(shard): {"epoch": epoch, "sequence": sequence} for shard, (epoch, sequence) in shards.items()}
     return encode({"op": "heartbeat", "time": wire_time(at), "shards": told})
 
 
-def server_shutdown() -> str:
+def server_shutdown() -> Frame:
     """The last message before the socket is closed with 1001: connect again in a moment."""
     return encode({"op": "server_shutdown", "reason": "The server is stopping."})

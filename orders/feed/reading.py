@@ -17,8 +17,8 @@ MAX_RESUME_EVENTS = 10_000
 
 Answer = TypeVar("Answer")
 
-# An event of an account as it is kept for a stream: sequence, previous, message (None where it must be read again).
-Told = tuple[int, int, str | None]
+# An event of an account as it is kept for a stream: sequence, previous, order, message (None where it must be read again).
+Told = tuple[int, int, int, frames.Frame | None]
 
 
 def in_thread(read: Callable[..., Answer], *arguments: object) -> Answer:
@@ -79,7 +79,8 @@ def executions(account_id: int, shard_id: int, after: int | None, epoch: int) ->
             row.at,
         )
         info = selectors.instrument_by_id(row.instrument_id)
-        told.append((row.sequence, previous, frames.execution(info, shard_id=shard_id, epoch=epoch, told=event)))
+        frame = frames.execution(info, shard_id=shard_id, epoch=epoch, told=event)
+        told.append((row.sequence, previous, row.order_id, frame))
         previous = row.sequence
     return start, told
 

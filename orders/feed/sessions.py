@@ -9,7 +9,7 @@ from typing import NamedTuple
 from matching.auction import Uncross
 from orders.feed import frames
 from orders.feed.board import Board, Sink
-from orders.feed.frames import INSTRUMENTS
+from orders.feed.frames import INSTRUMENTS, Frame
 from orders.feed.publisher import CommitMessage, SessionTold
 from orders.levels import InstrumentLevels
 from orders.selectors import InstrumentInfo
@@ -43,7 +43,7 @@ class Session:
         """Whether something told at this place is newer than what is known."""
         return (epoch, sequence) > (self.view.epoch, self.view.sequence)
 
-    def frame(self, kind: str) -> str:
+    def frame(self, kind: str) -> Frame:
         view = self.view
         return frames.session(self.info, kind, epoch=view.epoch, sequence=view.sequence, session=view, at=view.at)
 
@@ -96,7 +96,7 @@ class Sessions:
         session = self._sessions.get(info.id)
         if session is None or not session.live:
             return False
-        sink.market((INSTRUMENTS, info.id), session.frame("snapshot"))
+        sink.market((INSTRUMENTS, info.id, 0), session.frame("snapshot"))
         return True
 
     def _tell(self, session: Session, kind: str) -> None:

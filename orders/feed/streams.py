@@ -61,13 +61,13 @@ class ExecutionStream:
         return True
 
     def _tell(self, told: Told) -> bool:
-        sequence, previous, frame = told
+        sequence, previous, order_id, frame = told
         if sequence <= self.last:
             return True
         if frame is None or previous != self.last:
             return False
         self.last = sequence
-        self.sink.execution(frame)
+        self.sink.execution(frame, order_id)
         return True
 
 
@@ -84,7 +84,7 @@ class Opening:
             snapshot = frames.executions_snapshot(
                 account=stream.account_name, shard_id=stream.shard_id, epoch=epoch, sequence=start
             )
-            stream.sink.execution(snapshot)
+            stream.sink.execution(snapshot, 0)
             if not stream.resume(start, told):
                 self._owner.reread(stream)
 
@@ -106,7 +106,7 @@ class Streams:
                 frame = None
                 if info is not None:
                     frame = frames.execution(info, shard_id=message.shard_id, epoch=message.epoch, told=told)
-                event = (told.sequence, told.previous, frame)
+                event = (told.sequence, told.previous, told.order_id, frame)
                 self._board.later(self._send, told.account_id, message.shard_id, event)
 
     def distrust(self, shard_id: int) -> None:

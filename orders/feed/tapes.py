@@ -9,7 +9,7 @@ from typing import Any
 
 from orders.feed import frames, reading
 from orders.feed.board import Board, Sink
-from orders.feed.frames import TRADES
+from orders.feed.frames import TRADES, Frame
 from orders.feed.publisher import TradesTold, TradeTold
 from orders.selectors import InstrumentInfo
 
@@ -57,7 +57,7 @@ class TradeTape:
     def fits(self, told: TradesTold) -> bool:
         return told.previous == self.sequence
 
-    def apply(self, told: TradesTold) -> str:
+    def apply(self, told: TradesTold) -> Frame:
         """Move by one commit that fits; answers the message."""
         rendered = [frames.trade(self.info, trade) for trade in told.trades]
         self.ring.extend(rendered)
@@ -88,7 +88,7 @@ class TradeTape:
         self.live = True
         return True
 
-    def snapshot(self) -> str:
+    def snapshot(self) -> Frame:
         return frames.trades(
             self.info, "snapshot", epoch=self.epoch, sequence=self.sequence, previous=None, told=list(self.ring)
         )
@@ -133,7 +133,7 @@ class Tapes:
             return
         tape = self._tapes.setdefault(info.id, TradeTape(info))
         if tape.live:
-            sink.market((TRADES, info.id), tape.snapshot())
+            sink.market((TRADES, info.id, 0), tape.snapshot())
         elif not tape.loading:
             tape.loading = True
             self._load(tape)

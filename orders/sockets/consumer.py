@@ -20,6 +20,8 @@ from django.db import connection
 
 from orders import keys, selectors
 from orders.actors import Actor
+from orders.feed.board import Key
+from orders.feed.frames import Frame
 from orders.feed.hub import Hub, hub
 from orders.schemas.problems import ProblemError
 from orders.selectors import InstrumentInfo
@@ -131,15 +133,15 @@ class SocketConsumer(AsyncConsumer):
 
     # The hub's side
 
-    def market(self, key: tuple[str, int], frame: str) -> None:
+    def market(self, key: Key, frame: Frame) -> None:
         self.protocol.market(key, frame)
         self._flush()
 
-    def execution(self, frame: str) -> None:
+    def execution(self, frame: Frame, order_id: int) -> None:
         self.protocol.execution(frame)
         self._flush()
 
-    def notice(self, frame: str) -> None:
+    def notice(self, frame: Frame) -> None:
         self.protocol.notice(frame)
         self._flush()
 
@@ -158,7 +160,7 @@ class SocketConsumer(AsyncConsumer):
         try:
             while True:
                 while (frame := self.protocol.to_send()) is not None:
-                    await self.send({"type": "websocket.send", "text": frame})
+                    await self.send({"type": "websocket.send", "text": frame.text})
                 lost = self.protocol.resnapshots()
                 for channel, info, depth in lost:
                     self._ask(channel, info, depth)

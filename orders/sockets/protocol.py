@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from orders.actors import READ, Actor
 from orders.feed import frames
+from orders.feed.frames import Frame
 from orders.schemas import strict_json
 from orders.schemas.problems import ProblemError, from_validation
 from orders.schemas.render import wire_time
@@ -58,7 +59,7 @@ MAX_WAITING_MARKET = 1_000
 # Messages of any kind that may wait unsent: what a resume may bring, and as much again.
 MAX_WAITING = 20_000
 
-MarketKey = tuple[str, int]
+MarketKey = tuple[str, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +115,9 @@ class SocketProtocol:
         self._public = public_market_data
         self._connection_id = connection_id
         self._strikes = 0
-        # (channel, instrument id) -> instrument and depth
+        # (channel, instrument id, 0) -> instrument and depth
         self._subscriptions: dict[MarketKey, tuple[InstrumentInfo, int]] = {}
-        self._queue: deque[tuple[MarketKey | None, str]] = deque()
+        self._queue: deque[tuple[MarketKey | None, Frame]] = deque()
         self._waiting_market = 0
         self._shed: set[MarketKey] = set()
 
@@ -189,10 +190,10 @@ class SocketProtocol:
 
     def _unsubscribe(self, message: UnsubscribeMarket) -> Task:
         left = []
-        for (channel, instrument_id), (info, _) in list(self._subscriptions.items()):
+        for (channel, instrument_id, detail), (info, _) in list(self._subscriptions.items()):
             if channel == message.channel and info.symbol in message.symbols:
-                del self._subscriptions[channel, instrument_id]
-                self._shed.discard((channel, instrument_id))
+                del self._subscriptions[channel, instrument_id, detail]
+                self._shed.discard((channel, instrument_id, detail))
                 left.append(info)
         self._ack(message.id)
         return Unsubscribe(message.channel, tuple(left))
@@ -210,7 +211,7 @@ class SocketProtocol:
 
     def subscribed(self, task: Subscribe, instruments: list[InstrumentInfo]) -> bool:
         """The symbols exist. Answers whether to go on and ask the hub."""
-        wanted = {(task.channel, info.id): (info, task.depth) for info in instruments}
+        wanted = {(task.channel, info.id, 0): (info, task.depth) for info in instruments}
         if len(self._subscriptions.keys() | wanted.keys()) > MAX_SUBSCRIPTIONS:
             self._refuse(
                 task.id, ProblemError("too_many_subscriptions", f"A connection has at most {MAX_SUBSCRIPTIONS}.")
@@ -232,7 +233,7 @@ class SocketProtocol:
 
     # From the hub
 
-    def market(self, key: MarketKey, frame: str) -> None:
+    def market(self, key: MarketKey, frame: Frame) -> None:
         """A public message. Dropped where the reader has fallen behind and waits for a new snapshot."""
         if key in self._shed or key not in self._subscriptions:
             return
@@ -242,10 +243,10 @@ class SocketProtocol:
         self._waiting_market += 1
         self._push(key, frame)
 
-    def execution(self, frame: str) -> None:
+    def execution(self, frame: Frame) -> None:
         self._push(None, frame)
 
-    def notice(self, frame: str) -> None:
+    def notice(self, frame: Frame) -> None:
         self._push(None, frame)
 
     def close(self, code: int) -> None:
@@ -255,7 +256,7 @@ class SocketProtocol:
 
     # To the client
 
-    def to_send(self) -> str | None:
+    def to_send(self) -> Frame | None:
         """The next frame, if any."""
         if not self._queue:
             return None
@@ -287,7 +288,7 @@ class SocketProtocol:
         self._queue = deque(item for item in self._queue if item[0] is None)
         self._waiting_market = 0
 
-    def _push(self, key: MarketKey | None, frame: str) -> None:
+    def _push(self, key: MarketKey | None, frame: Frame) -> None:
         if self.close_code is not None:
             return
         if len(self._queue) >= MAX_WAITING:

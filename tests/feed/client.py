@@ -42,8 +42,8 @@ class BookClient:
     def asks(self) -> list[list[Any]]:
         return sorted(self.sides["asks"].values(), key=lambda level: Decimal(level[0]))
 
-    def take(self, message: dict[str, Any] | str) -> None:
-        message = json.loads(message) if isinstance(message, str) else message
+    def take(self, message: dict[str, Any] | bytes) -> None:
+        message = json.loads(message) if isinstance(message, bytes) else message
         if message["type"] == "resync":
             self.waiting = True
             self.resyncs.append(message["reason"])

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from time import monotonic, sleep
 from typing import Any
 
+from orders.feed.board import Key
+from orders.feed.frames import Frame
 from orders.feed.hub import Hub, hub
 from orders.feed.publisher import CommitMessage
 from orders.selectors import InstrumentInfo
@@ -42,28 +44,28 @@ class LoopThread:
 
 
 class Recorder:
-    """A sink that remembers what it was told, decoded; ``frames`` has the texts."""
+    """A sink that remembers what it was told, decoded; ``frames`` has it as it came."""
 
     def __init__(self) -> None:
-        self.frames: list[str] = []
+        self.frames: list[Frame] = []
         self.messages: list[dict[str, Any]] = []
         self.closed: int | None = None
 
-    def market(self, key: tuple[str, int], frame: str) -> None:
+    def market(self, key: Key, frame: Frame) -> None:
         self._take(frame)
 
-    def execution(self, frame: str) -> None:
+    def execution(self, frame: Frame, order_id: int) -> None:
         self._take(frame)
 
-    def notice(self, frame: str) -> None:
+    def notice(self, frame: Frame) -> None:
         self._take(frame)
 
     def close(self, code: int) -> None:
         self.closed = code
 
-    def _take(self, frame: str) -> None:
+    def _take(self, frame: Frame) -> None:
         self.frames.append(frame)
-        self.messages.append(json.loads(frame))
+        self.messages.append(json.loads(frame.data))
 
     def of(self, channel: str, kind: str | None = None) -> list[dict[str, Any]]:
         found = [message for message in self.messages if message.get("channel") == channel]

@@ -35,7 +35,7 @@ def change(sequence: int, previous: int, *rows: tuple[int, int, int, int]) -> Bo
 
 def test_the_published_example_of_the_checksum():
     book = loaded((SELL, 10002, 3000, 1), (SELL, 10005, 12500, 2), (BUY, 9998, 10000, 1), (BUY, 5, 40, 1))
-    snapshot = json.loads(book.snapshot(25))
+    snapshot = json.loads(book.snapshot(25).data)
     assert snapshot["asks"] == [["100.02", "3.000", 1], ["100.05", "12.500", 2]]
     assert snapshot["bids"] == [["99.98", "10.000", 1], ["0.05", "0.040", 1]]
     assert snapshot["checksum"] == 432354406 == checksum(snapshot["bids"], snapshot["asks"])
@@ -43,14 +43,14 @@ def test_the_published_example_of_the_checksum():
 
 
 def test_an_empty_book_has_checksum_zero():
-    assert json.loads(loaded().snapshot(10))["checksum"] == 0
+    assert json.loads(loaded().snapshot(10).data)["checksum"] == 0
 
 
 def test_every_depth_is_told_of_every_change_with_empty_sides_outside_its_window():
     book = loaded(*((BUY, 100 + n, 5, 1) for n in range(20)))
     book.open_window(10)
     book.open_window(25)
-    told = {depth: json.loads(frame) for depth, frame in book.apply(change(7, 0, (BUY, 101, 9, 2)), at=1)}
+    told = {depth: json.loads(frame.data) for depth, frame in book.apply(change(7, 0, (BUY, 101, 9, 2)), at=1)}
     assert told[10]["bids"] == told[10]["asks"] == []
     assert told[25]["bids"] == [["1.01", "0.009", 2]]
     assert {message["sequence"] for message in told.values()} == {7}
@@ -62,14 +62,14 @@ def test_a_level_that_comes_back_into_the_window_is_told_again():
     book = loaded(*((BUY, 100 + n, 5, 1) for n in range(11)))
     book.open_window(10)
     ((_, frame),) = book.apply(change(1, 0, (BUY, 110, 0, 0)), at=1)
-    assert json.loads(frame)["bids"] == [["1.10", "0.000", 0], ["1.00", "0.005", 1]]
+    assert json.loads(frame.data)["bids"] == [["1.10", "0.000", 0], ["1.00", "0.005", 1]]
 
 
 def test_a_level_pushed_out_is_not_told():
     book = loaded(*((SELL, 100 + n, 5, 1) for n in range(10)))
     book.open_window(10)
     ((_, frame),) = book.apply(change(1, 0, (SELL, 99, 4, 1)), at=1)
-    assert json.loads(frame)["asks"] == [["0.99", "0.004", 1]]
+    assert json.loads(frame.data)["asks"] == [["0.99", "0.004", 1]]
 
 
 def test_a_snapshot_is_encoded_once_until_the_book_moves():
@@ -118,15 +118,15 @@ def test_snapshot_and_updates_equal_a_fresh_snapshot(depth, commits):
     """Bids are 1 to 40, asks 41 to 80: at depth 10 most changes move the window."""
     book = loaded()
     client = BookClient(depth)
-    client.take(book.snapshot(depth))
+    client.take(book.snapshot(depth).data)
     book.open_window(depth)
     for number, rows in enumerate(commits, 1):
         shifted = [(side, price + 40 * side, quantity, orders) for side, price, quantity, orders in rows]
         ((_, frame),) = book.apply(change(number, number - 1, *shifted), at=number)
-        update, known = json.loads(frame), client.bids + client.asks
+        update, known = json.loads(frame.data), client.bids + client.asks
         assert not [level for level in update["bids"] + update["asks"] if level in known], "told twice"
         client.take(update)
-        fresh = json.loads(book.snapshot(depth))
+        fresh = json.loads(book.snapshot(depth).data)
         assert (client.bids, client.asks) == (fresh["bids"], fresh["asks"])
 
 

@@ -528,4 +528,4 @@ def test_an_account_defined_between_its_orders_does_not_break_the_chain(feed, ac
 
 def test_frames_are_one_line_of_ascii_json(feed, acme, alice):
     sink = feed.subscribe_book(acme, 10)
-    assert "\n" not in sink.frames[0] and json.loads(sink.frames[0])["symbol"] == "ACME-USD"
+    assert "\n" not in sink.frames[0].text and json.loads(sink.frames[0].data)["symbol"] == "ACME-USD"

@@ -3,12 +3,14 @@
 import pytest
 
 from orders.feed import streams
+from orders.feed.frames import encode
+from orders.feed.reading import Told
 from orders.feed.streams import SLOW_CONSUMER, ExecutionStream
 from tests.feed.support import Recorder
 
 
-def told(sequence: int, previous: int) -> tuple[int, int, str]:
-    return sequence, previous, f'{{"sequence":{sequence}}}'
+def told(sequence: int, previous: int) -> Told:
+    return sequence, previous, 99, encode({"sequence": sequence})
 
 
 def numbers(sink: Recorder) -> list[int]:
@@ -51,7 +53,7 @@ def test_a_gap_is_seen_and_what_comes_meanwhile_is_kept(stream, sink):
 
 def test_an_event_that_could_not_be_encoded_is_read_from_the_tables(stream, sink):
     stream.resume(5, [])
-    assert not stream.offer((7, 5, None))
+    assert not stream.offer((7, 5, 99, None))
     assert stream.resume(5, [told(7, 5)])
     assert numbers(sink) == [7]
 

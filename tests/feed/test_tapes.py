@@ -21,11 +21,11 @@ def test_a_snapshot_then_updates_chain():
     tape = TradeTape(ACME)
     tape.loading = True
     assert tape.load([trade(2), trade(4)], epoch=3)
-    snapshot = json.loads(tape.snapshot())
+    snapshot = json.loads(tape.snapshot().data)
     assert (snapshot["sequence"], snapshot["previous"]) == (4, None)
     assert [row["sequence"] for row in snapshot["trades"]] == [2, 4]
     assert tape.fits(told(4, 6, 8))
-    update = json.loads(tape.apply(told(4, 6, 8)))
+    update = json.loads(tape.apply(told(4, 6, 8)).data)
     assert (update["epoch"], update["sequence"], update["previous"]) == (3, 8, 4)
     assert update["trades"][0] == {
         "id": "0-6",
@@ -41,7 +41,7 @@ def test_only_the_latest_are_kept():
     tape = TradeTape(ACME)
     assert tape.load([trade(number) for number in range(1, TAPE_LENGTH + 1)], epoch=1)
     tape.apply(told(TAPE_LENGTH, TAPE_LENGTH + 1))
-    sequences = [row["sequence"] for row in json.loads(tape.snapshot())["trades"]]
+    sequences = [row["sequence"] for row in json.loads(tape.snapshot().data)["trades"]]
     assert sequences == list(range(2, TAPE_LENGTH + 2))
 
 
@@ -51,7 +51,7 @@ def test_commits_kept_while_loading_follow_and_a_read_that_came_too_early_is_not
     assert tape.offer(told(4, 6)) and tape.offer(told(6, 8))
     assert not tape.load([trade(2)], epoch=1) and tape.loading
     assert tape.load([trade(2), trade(4), trade(6)], epoch=1)
-    assert [row["sequence"] for row in json.loads(tape.snapshot())["trades"]] == [2, 4, 6, 8]
+    assert [row["sequence"] for row in json.loads(tape.snapshot().data)["trades"]] == [2, 4, 6, 8]
 
 
 def test_a_cold_tape_holds_nothing():

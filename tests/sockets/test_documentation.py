@@ -50,7 +50,7 @@ def said() -> dict[tuple, dict]:
     trading = SessionView(3, 1051, CONTINUOUS, 0, None, 0)
     protocol = SocketProtocol(actor=None, public_market_data=True, connection_id="5f0c")
     protocol.receive('{"op":"ping","id":7}', 0)
-    texts = [
+    told = [
         snapshot,
         update,
         frames.resync("book", "ACME-USD", "gap"),
@@ -64,7 +64,7 @@ def said() -> dict[tuple, dict]:
         frames.heartbeat({0: (3, 1047)}, 0),
         frames.server_shutdown(),
     ]
-    messages = [json.loads(text) for text in texts]
+    messages = [json.loads(frame.data) for frame in told]
     return {(message.get("channel") or message["op"], message.get("type")): message for message in messages}
 
 
@@ -126,7 +126,7 @@ def test_the_answers_shown_are_given():
     good, bad = (message for message in examples() if message.get("op") == "ack")
     protocol = SocketProtocol(actor=None, public_market_data=True, connection_id="5f0c")
     protocol.refused(2, ProblemError("unknown_symbol", "There is no instrument 'NOPE'."))
-    ours = json.loads(protocol.to_send())
+    ours = json.loads(protocol.to_send().data)
     bad["problem"]["request_id"] = ours["problem"]["request_id"]
     assert ours == bad and Problem.model_validate(bad["problem"])
     assert list(good) == ["op", "id", "ok", "account", "scopes"]

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from orders.actors import Actor
 from orders.codes import CODES
+from orders.feed.frames import Frame
 from orders.schemas.problems import ProblemError
 from orders.selectors import InstrumentInfo
 from orders.sockets import protocol as core
@@ -22,7 +23,7 @@ from orders.sockets.protocol import (
 
 ALICE = Actor(1, "alice", 7, "alice", frozenset(("read", "trade")))
 ACME = InstrumentInfo(1, "ACME-USD", 0, 2, 3)
-BOOK = ("book", 1)
+BOOK = ("book", 1, 0)
 
 
 def connection(actor: Actor | None = None, *, public: bool = True) -> SocketProtocol:
@@ -34,10 +35,14 @@ def say(protocol: SocketProtocol, value: object) -> object:
     return protocol.receive(text, 1_763_832_652_000_000)
 
 
+def frame_of(text: str) -> Frame:
+    return Frame(text.encode())
+
+
 def heard(protocol: SocketProtocol) -> list[dict]:
     found = []
     while (frame := protocol.to_send()) is not None:
-        found.append(json.loads(frame))
+        found.append(json.loads(frame.data))
     return found
 
 
@@ -92,13 +97,13 @@ def test_subscriptions_become_tasks(message, task):
 def test_the_acknowledgement_comes_before_the_snapshot_and_nothing_after_leaving():
     protocol = connection()
     task = say(protocol, {"op": "subscribe", "id": 1, "channel": "book", "symbols": ["ACME-USD"]})
-    protocol.market(BOOK, '{"early":1}')
+    protocol.market(BOOK, frame_of('{"early":1}'))
     assert protocol.subscribed(task, [ACME])
-    protocol.market(BOOK, '{"snapshot":1}')
+    protocol.market(BOOK, frame_of('{"snapshot":1}'))
     assert heard(protocol) == [{"op": "ack", "id": 1, "ok": True}, {"snapshot": 1}]
     left = say(protocol, {"op": "unsubscribe", "id": 2, "channel": "book", "symbols": ["ACME-USD", "NEVER"]})
     assert left == Unsubscribe("book", (ACME,))
-    protocol.market(BOOK, '{"late":1}')
+    protocol.market(BOOK, frame_of('{"late":1}'))
     assert heard(protocol) == [{"op": "ack", "id": 2, "ok": True}]
 
 
@@ -322,14 +327,14 @@ def test_a_slow_reader_loses_public_messages_and_begins_anew_with_a_snapshot(mon
     monkeypatch.setattr(core, "MAX_WAITING_MARKET", 3)
     protocol = connection(ALICE)
     subscribed(protocol)
-    protocol.execution('{"execution":1}')
+    protocol.execution(frame_of('{"execution":1}'))
     for number in range(5):
-        protocol.market(BOOK, f'{{"update":{number}}}')
-    protocol.execution('{"execution":2}')
+        protocol.market(BOOK, frame_of(f'{{"update":{number}}}'))
+    protocol.execution(frame_of('{"execution":2}'))
     assert protocol.resnapshots() == [], "not before the queue is empty"
     assert heard(protocol) == [{"execution": 1}, {"execution": 2}]
     assert protocol.resnapshots() == [("book", ACME, 25)]
-    protocol.market(BOOK, '{"snapshot":1}')
+    protocol.market(BOOK, frame_of('{"snapshot":1}'))
     resync = {"channel": "book", "symbol": "ACME-USD", "type": "resync", "reason": "slow_reader"}
     assert heard(protocol) == [resync, {"snapshot": 1}]
     assert protocol.resnapshots() == [] and protocol.close_code is None
@@ -340,7 +345,7 @@ def test_leaving_a_channel_that_was_shed_brings_no_snapshot(monkeypatch):
     protocol = connection()
     subscribed(protocol)
     for _ in range(3):
-        protocol.market(BOOK, "{}")
+        protocol.market(BOOK, frame_of("{}"))
     say(protocol, {"op": "unsubscribe", "channel": "book", "symbols": ["ACME-USD"]})
     heard(protocol)
     assert protocol.resnapshots() == []
@@ -350,11 +355,11 @@ def test_executions_are_never_dropped_and_too_many_waiting_end_the_connection(mo
     monkeypatch.setattr(core, "MAX_WAITING", 3)
     protocol = connection(ALICE)
     for _ in range(3):
-        protocol.execution("{}")
+        protocol.execution(frame_of("{}"))
     assert protocol.close_code is None and protocol.waiting == 3
-    protocol.execution("{}")
+    protocol.execution(frame_of("{}"))
     assert protocol.close_code == 4009 and protocol.waiting == 0
-    protocol.execution("{}")
+    protocol.execution(frame_of("{}"))
     assert protocol.waiting == 0
 
 
