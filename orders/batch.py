@@ -57,6 +57,7 @@ from matching.order import Order
 from matching.state import Account, Holding, Instrument
 from matching.values import R_LINKED_ORDER, UNTRIGGERED
 from orders.bus.envelope import DONE, REFUSED, Envelope, OrderRecord, Outcome, record_of
+from orders.candles import Candle
 from orders.models.trading import SEQUENCE_MASK, event_id
 
 # What gives an order a place in the book, if it rests there afterwards.
@@ -121,6 +122,9 @@ class Batch:
         self.trades: list[TradeRow] = []
         self.orders: dict[int, Touched] = {}
         self.holdings: dict[tuple[int, int], Holding] = {}
+        # What ``orders.engine.tally`` made of the trades: the cost of those holdings, candles by (instrument id, resolution).
+        self.costs: dict[tuple[int, int], int] = {}
+        self.candles: dict[tuple[int, int], Candle] = {}
         # instrument id -> levels (side, price) that changed, and the number of the event that changed them last
         self.levels: dict[int, set[tuple[int, int]]] = {}
         self.book_sequences: dict[int, int] = {}

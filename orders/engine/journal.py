@@ -16,6 +16,7 @@ from matching.order import Conditions, Order
 from matching.state import Instrument
 from matching.values import TRAILING_STOP, UNTRIGGERED
 from orders.batch import Batch, Touched
+from orders.candles import Candle
 from orders.engine import statements
 from orders.models.market import NO_TRAILS
 from orders.models.trading import event_id
@@ -131,14 +132,8 @@ class Journal:
             self._write_orders(cursor, batch)
             _many(cursor, statements.INSERT_EVENT, batch.events)
             _many(cursor, statements.INSERT_TRADE, batch.trades)
-            _many(
-                cursor,
-                statements.UPSERT_POSITION,
-                [
-                    (*key, *(str(v) for v in (h.bought, h.bought_notional, h.sold, h.sold_notional)))
-                    for key, h in batch.holdings.items()
-                ],
-            )
+            self._write_positions(cursor, batch)
+            _many(cursor, statements.UPSERT_CANDLE, [_candle_row(*item) for item in batch.candles.items()])
             self._write_instruments(cursor, batch)
             self._write_accounts(cursor, batch)
             cursor.execute(
@@ -197,6 +192,13 @@ class Journal:
             touched.sequence,
             touched.at,
         )
+
+    def _write_positions(self, cursor: Any, batch: Batch) -> None:
+        rows = []
+        for key, holding in batch.holdings.items():
+            sums = (holding.bought, holding.bought_notional, holding.sold, holding.sold_notional, batch.costs[key])
+            rows.append((*key, *map(str, sums)))
+        _many(cursor, statements.UPSERT_POSITION, rows)
 
     def _write_instruments(self, cursor: Any, batch: Batch) -> None:
         trails = {instrument.instrument_id: _trails(instrument) for instrument in batch.moved_trails()}
@@ -316,6 +318,11 @@ def _trails(instrument: Instrument) -> str:
     stops = instrument.stops
     marks = {"buy": stops.trailing_buys.marks(), "sell": stops.trailing_sells.marks()}
     return json.dumps(marks, separators=(",", ":"))
+
+
+def _candle_row(key: tuple[int, int], candle: Candle) -> tuple[Any, ...]:
+    start, first, high, low, last, volume, notional, trades, sequence = candle
+    return (*key, start, first, high, low, last, str(volume), str(notional), trades, sequence)
 
 
 def _account_row(definition: DefineAccount) -> tuple[int | bool, ...]:

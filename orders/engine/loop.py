@@ -227,6 +227,7 @@ class EngineLoop:
             outcomes.append(results)
         if not_placed:
             self.journal.unclaim(not_placed)
+        self.state.tally.take(batch, at)
         return Applied(outcomes, batch, engine.next_sequence - 1, at)
 
     def _advance(self, envelope: Envelope, at: int, batch: Batch) -> None:

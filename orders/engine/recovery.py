@@ -2,7 +2,8 @@
 
 The latest good saved books (or nothing), then every order whose row is newer, then one aggregate query that must agree. On
 a disagreement the open orders are loaded from their rows alone, and it is said loudly. Everything else that decides what
-the next command does has a row too: phases and schedules, where trailing stops stand, leases, counted messages.
+the next command does has a row too: phases and schedules, where trailing stops stand, leases, counted messages. So have the
+candles that are not over, and what positions cost.
 """
 
 import gc
@@ -17,6 +18,7 @@ from matching.engine import Engine
 from matching.image import give_best
 from matching.state import Account
 from orders import selectors, snapshots
+from orders.engine.tally import Tally
 from orders.fields import datetime_to_micros
 from orders.instruments import instrument_of_row
 from orders.models import Account as AccountRow
@@ -39,6 +41,7 @@ class Recovered:
     at: int
     book_sequences: dict[int, int] = field(default_factory=dict)
     trade_sequences: dict[int, int] = field(default_factory=dict)
+    tally: Tally = field(default_factory=Tally)
 
 
 def take_over(shard_id: int) -> None:
@@ -130,6 +133,8 @@ def build(shard: Shard, orders: OpenOrders) -> Recovered:
         holding.bought_notional = position.bought_notional
         holding.sold = position.sold
         holding.sold_notional = position.sold_notional
+        recovered.tally.load_position(position)
+    recovered.tally.load_candles(shard.id, shard.at)
     for row in instruments:
         # First come first, so that every queue stands as it stood.
         open_orders = orders.in_priority(row.id)

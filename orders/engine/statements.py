@@ -33,10 +33,18 @@ INSERT_TRADE = (
     "maker_account_id, taker_account_id, at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 )
 UPSERT_POSITION = (
-    "INSERT INTO orders_position (account_id, instrument_id, bought, bought_notional, sold, sold_notional) "
-    "VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (account_id, instrument_id) DO UPDATE SET "
+    "INSERT INTO orders_position (account_id, instrument_id, bought, bought_notional, sold, sold_notional, cost) "
+    "VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (account_id, instrument_id) DO UPDATE SET "
     "bought = excluded.bought, bought_notional = excluded.bought_notional, sold = excluded.sold, "
-    "sold_notional = excluded.sold_notional"
+    "sold_notional = excluded.sold_notional, cost = excluded.cost"
+)
+# The open of a bucket never changes.
+UPSERT_CANDLE = (
+    "INSERT INTO orders_candle (instrument_id, resolution, start, open, high, low, close, volume, notional, trades, "
+    "last_sequence) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) "
+    "ON CONFLICT (instrument_id, resolution, start) DO UPDATE SET high = excluded.high, low = excluded.low, "
+    "close = excluded.close, volume = excluded.volume, notional = excluded.notional, trades = excluded.trades, "
+    "last_sequence = excluded.last_sequence"
 )
 UPSERT_INSTRUMENT = (
     "INSERT INTO orders_instrument (id, symbol, base, quote, shard_id, price_decimals, quantity_decimals, price_tick, "

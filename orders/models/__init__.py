@@ -4,13 +4,14 @@ from orders.models.accounts import Account, ApiKey
 from orders.models.calendar import Calendar, KeptSchedule
 from orders.models.market import Instrument, Shard
 from orders.models.snapshots import BookSnapshot
-from orders.models.trading import ClientOrderId, Deposit, Event, Lease, Order, Position, Trade
+from orders.models.trading import Candle, ClientOrderId, Deposit, Event, Lease, Order, Position, Trade
 
 __all__ = [
     "Account",
     "ApiKey",
     "BookSnapshot",
     "Calendar",
+    "Candle",
     "ClientOrderId",
     "Deposit",
     "Event",

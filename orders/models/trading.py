@@ -1,4 +1,4 @@
-"""Orders, trades, events, positions: written by the engine alone, all of a batch in one transaction.
+"""Orders, trades, candles, events, positions: written by the engine alone, all of a batch in one transaction.
 
 The tables are narrow and have few indexes, one for every question the doors ask. References to other tables carry no
 foreign-key constraint: the engine that writes them is what decides they exist, and the check would cost every row.
@@ -31,6 +31,7 @@ from matching.values import (
     TYPE_NAMES,
     UNTRIGGERED,
 )
+from orders.candles import RESOLUTIONS
 from orders.fields import BigUnitsField, MicrosField, RowIdField
 from orders.models.accounts import Account
 from orders.models.market import Instrument
@@ -291,7 +292,10 @@ class Trade(models.Model):
 
 
 class Position(models.Model):
-    """What an account bought and sold of an instrument so far, in units; the net position is ``bought - sold``."""
+    """What an account bought and sold of an instrument so far, in units; the net position is ``bought - sold``.
+
+    ``cost`` is what that cost (see ``orders.costs``): positive of a long one, negative of a short one.
+    """
 
     account = _reference(Account)
     instrument = _reference(Instrument)
@@ -299,6 +303,7 @@ class Position(models.Model):
     bought_notional = BigUnitsField()
     sold = BigUnitsField()
     sold_notional = BigUnitsField()
+    cost = BigUnitsField(default=0)
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=("account", "instrument"), name="position_once"),)
@@ -309,6 +314,41 @@ class Position(models.Model):
 
     def __str__(self) -> str:
         return f"{self.account} {self.instrument}"
+
+
+class Candle(models.Model):
+    """The trades of one minute, hour or day of an instrument: see ``orders.candles``, whose ``RESOLUTIONS`` say which.
+
+    ``start`` is microseconds since 1970. Where nothing traded there is no row.
+    """
+
+    pk = models.CompositePrimaryKey("instrument_id", "resolution", "start")
+    instrument = _reference(Instrument)
+    resolution = models.SmallIntegerField(choices=list(enumerate(RESOLUTIONS)))
+    start = models.BigIntegerField()
+    open = models.BigIntegerField()
+    high = models.BigIntegerField()
+    low = models.BigIntegerField()
+    close = models.BigIntegerField()
+    volume = BigUnitsField()
+    notional = BigUnitsField()
+    trades = models.BigIntegerField()
+    last_sequence = models.BigIntegerField()
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(
+                name="candle_resolution", condition=Q(resolution__gte=0, resolution__lt=len(RESOLUTIONS))
+            ),
+            models.CheckConstraint(
+                name="candle_prices",
+                condition=Q(low__gt=0, open__gte=F("low"), close__gte=F("low"), high__gte=F("open"))
+                & Q(high__gte=F("close"), trades__gt=0),
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.instrument_id} {RESOLUTIONS[self.resolution]} {self.start}"
 
 
 class Lease(models.Model):
