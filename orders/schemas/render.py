@@ -18,8 +18,12 @@ from matching.values import (
     TIME_IN_FORCE_NAMES,
     TYPE_NAMES,
 )
+from orders.candles import Candle
 from orders.fields import micros_to_datetime
 from orders.schemas.decimals import PERCENT_DECIMALS, from_units, ratio_from_units
+
+# Decimals of an average price beyond those of a price: so that many averages of a long position still differ.
+AVERAGE_DECIMALS = 4
 
 
 @lru_cache(maxsize=1024)
@@ -152,6 +156,47 @@ def shard_out(shard: Any) -> dict[str, Any]:
         "epoch": shard.epoch,
         "sequence": shard.sequence,
         "detail": shard.detail or None,
+    }
+
+
+def candle_out(candle: Candle, instrument: Any) -> dict[str, Any]:
+    """``schemas.answers.CandleOut``: times and prices of a bucket, its volume, its number of trades."""
+    decimals = instrument.price_decimals
+    return {
+        "time": wire_time(candle.start),
+        "open": from_units(candle.open, decimals),
+        "high": from_units(candle.high, decimals),
+        "low": from_units(candle.low, decimals),
+        "close": from_units(candle.close, decimals),
+        "volume": from_units(candle.volume, instrument.quantity_decimals),
+        "trades": candle.trades,
+    }
+
+
+def position_out(position: Any, instrument: Any, last_price: int) -> dict[str, Any]:
+    """``schemas.answers.PositionOut`` of a ``Position`` or anything with its sums; ``last_price`` 0: nothing has traded.
+
+    Money has the decimals of price and quantity together, so that nothing is rounded. Only the average price is: to
+    ``AVERAGE_DECIMALS`` more than a price has, a half up.
+    """
+    price_decimals, quantity_decimals = instrument.price_decimals, instrument.quantity_decimals
+    money_decimals = price_decimals + quantity_decimals
+    net = position.bought - position.sold
+    cost = position.cost
+    average = (
+        ratio_from_units(abs(cost) * 10**AVERAGE_DECIMALS, abs(net), price_decimals + AVERAGE_DECIMALS) if net else None
+    )
+    return {
+        "symbol": instrument.symbol,
+        "quantity": from_units(net, quantity_decimals),
+        "bought": from_units(position.bought, quantity_decimals),
+        "sold": from_units(position.sold, quantity_decimals),
+        "bought_notional": from_units(position.bought_notional, money_decimals),
+        "sold_notional": from_units(position.sold_notional, money_decimals),
+        "average_price": average,
+        "realized_pnl": from_units(position.sold_notional - position.bought_notional + cost, money_decimals),
+        "mark_price": from_units(last_price, price_decimals) if last_price else None,
+        "unrealized_pnl": from_units(net * last_price - cost, money_decimals) if last_price else None,
     }
 
 
