@@ -5,7 +5,7 @@ Which displayed levels an event touches, and whose doing it is, follow from the 
 * A trade changes the resting order's level; in an uncross both orders rest. What ends or shrinks an order changes its level
   where the event says that it rested. A new place leaves the old level (``other`` of REPLACED).
 * An order that came to the book or got a new place in it changes a level only if it rests there when the command is over:
-  what came and went within one command was never displayed.
+  what came and went within one command was never displayed. The change is its own last event's.
 * The sender is named on what the command did to its own subject: the order it places, amends or cancels, the orders a cancel
   by filter names, the instrument or account it configures. Never on what happened to others by the way, nor by itself.
 """
@@ -48,7 +48,6 @@ from matching.events import (
     REPLACED,
     REPLENISHED,
     SCHEDULE_SET,
-    SEQUENCE,
     TRANSFERRED,
     TRIGGERED,
     Event,
@@ -157,7 +156,7 @@ class Batch:
         What was due by then is a command of its own (``AdvanceTime``), recorded before.
         """
         subjects = _subjects(command)
-        if isinstance(command, Transfer):
+        if isinstance(command, Transfer | Amend):
             detail = _told_in_detail(command)
         first_trade = len(self.trades)
         placed: list[Order] = []
@@ -194,7 +193,7 @@ class Batch:
                     self._touch(order, order.price, sequence)
             elif (kind in _LOSSES and other) or (kind == AMENDED and status != UNTRIGGERED):
                 self._touch(order, order.price, sequence)
-        self._touch_places(placed, events)
+        self._touch_places(placed)
         if subjects:
             return self._outcome_of_orders(command, subjects, events, at, self.trades[first_trade:])
         return _outcome(command, events)
@@ -219,6 +218,8 @@ class Batch:
         kind, sequence, order, price, quantity, remaining, filled, status, reason, other = event
         if order is not None:
             order_id, account_id, instrument_id = order.order_id, order.account_id, order.instrument_id
+            if kind == ACCEPTED and order.conditions is not None and order.conditions.display_quantity:
+                detail = _displays(order.conditions.display_quantity)
         else:
             order_id = status = None
             account_id, instrument_id = (other, None) if kind in ACCOUNT_KINDS else (None, other)
@@ -288,14 +289,14 @@ class Batch:
             levels = self.levels[instrument_id] = set()
             self.instruments[instrument_id] = self.engine.instruments[instrument_id]
         levels.add((order.side, price))
-        self.book_sequences[instrument_id] = sequence
+        self.book_sequences[instrument_id] = max(sequence, self.book_sequences.get(instrument_id, 0))
 
-    def _touch_places(self, placed: list[Order], events: list[Event]) -> None:
+    def _touch_places(self, placed: list[Order]) -> None:
         """The levels of those that rest in the book now, when the command is over."""
         for order in placed:
             # What waits has a level too, among the stops.
             if order.level is not None and order.status != UNTRIGGERED:
-                self._touch(order, order.price, events[-1][SEQUENCE])
+                self._touch(order, order.price, self.orders[order.order_id].sequence)
 
     def _configured(self, kind: int, subject: int, command: Command) -> None:
         """A step of an instrument or account."""
@@ -355,9 +356,16 @@ def _outcome(command: Command, events: list[Event]) -> Outcome:
     return Outcome(DONE)
 
 
-def _told_in_detail(command: Transfer) -> str:
-    """The amount of money: an event has no room for so large a number."""
-    return json.dumps({"currency": command.currency, "amount": command.amount})
+def _told_in_detail(command: Transfer | Amend) -> str | None:
+    """What an event has no number for: an amount of money, the quantity an amend gave an iceberg to display."""
+    if isinstance(command, Transfer):
+        return json.dumps({"currency": command.currency, "amount": command.amount})
+    return _displays(command.display_quantity) if command.display_quantity else None
+
+
+def _displays(quantity: int) -> str:
+    """An iceberg's displayed quantity in units: an order's row only has the latest (see ``orders.displayed``)."""
+    return json.dumps({"display_quantity": quantity})
 
 
 def _subjects(command: Command) -> tuple[int, ...]:

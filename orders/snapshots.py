@@ -60,7 +60,7 @@ class BookSaver:
             shard = Shard.objects.filter(id=self.shard_id).first()
             if shard is None or (self._orders is not None and shard.last_sequence == self._orders.sequence):
                 return None
-            instruments = list(shard.instrument_set.order_by("id").values_list("id", flat=True))
+            instruments = list(shard.instrument_set.order_by("id").values_list("id", "book_sequence"))
             if self._orders is None:
                 self._orders = OpenOrders(self.shard_id)
                 self._orders.load_rows(shard.last_sequence)
@@ -69,14 +69,14 @@ class BookSaver:
         saved = unchanged = orders = 0
         self._saved -= self._orders.changed
         self._orders.changed.clear()
-        for instrument_id in instruments:
+        for instrument_id, book_sequence in instruments:
             open_orders = self._orders.in_priority(instrument_id)
             orders += len(open_orders)
             if instrument_id in self._saved:
                 self._confirm(instrument_id, shard.last_sequence)
                 unchanged += 1
             else:
-                self._write(shard, instrument_id, open_orders)
+                self._write(shard, instrument_id, book_sequence, open_orders)
                 saved += 1
                 self._saved.add(instrument_id)
         return SaveReport(self.shard_id, shard.last_sequence, saved, unchanged, orders)
@@ -85,7 +85,7 @@ class BookSaver:
         latest = BookSnapshot.objects.filter(instrument_id=instrument_id).order_by("-sequence").values("id")[:1]
         BookSnapshot.objects.filter(id__in=list(latest.values_list("id", flat=True))).update(saved_through=sequence)
 
-    def _write(self, shard: Shard, instrument_id: int, orders: list[Order]) -> None:
+    def _write(self, shard: Shard, instrument_id: int, book_sequence: int, orders: list[Order]) -> None:
         data, checksum = encode(orders)
         resting = [order for order in orders if order.status != UNTRIGGERED]
         bids = {order.price for order in resting if not order.side}
@@ -96,6 +96,7 @@ class BookSaver:
                 instrument_id=instrument_id,
                 sequence=shard.last_sequence,
                 saved_through=shard.last_sequence,
+                book_sequence=book_sequence,
                 epoch=shard.epoch,
                 schema_version=SCHEMA_VERSION,
                 orders=len(orders),

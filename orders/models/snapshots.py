@@ -11,13 +11,15 @@ class BookSnapshot(models.Model):
 
     Levels and best prices are of those that rest in it. ``data`` is zlib-compressed lines, an order each (see
     ``matching.codec``), ``checksum`` the BLAKE2b of what they were before compression. ``saved_through`` is the last sequence
-    it was found still true at: a save of an unchanged book only moves that.
+    it was found still true at: a save of an unchanged book only moves that. ``book_sequence`` is that of the book's last
+    displayed change by then; null in books saved before there was such a column.
     """
 
     shard = models.ForeignKey(Shard, on_delete=models.PROTECT, related_name="+")
     instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, related_name="snapshots")
     sequence = models.BigIntegerField()
     saved_through = models.BigIntegerField()
+    book_sequence = models.BigIntegerField(null=True)
     epoch = models.BigIntegerField()
     schema_version = models.PositiveSmallIntegerField()
     orders = models.PositiveIntegerField()
