@@ -3,13 +3,15 @@
 import os
 import random
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.test import override_settings
 from hypothesis import settings as hypothesis_settings
 
 from orders import selectors
-from tests.support import services
+from orders.feed import frames
+from tests.support import services, wire
 
 # Also under CI, where Hypothesis would otherwise choose a profile that always tries the same examples.
 hypothesis_settings.register_profile("oms", deadline=None, derandomize=False, print_blob=True)
@@ -71,6 +73,26 @@ def chromium() -> services.Chromium:
 def no_memories() -> None:
     """What a process remembers of the tables is true for one database only; each test has its own."""
     selectors.forget_instruments()
+
+
+@pytest.fixture(autouse=True)
+def documented_frames(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Whatever this process tells sockets while a test runs is a message that the models, hence the documents, tell of."""
+    wrong: list[Exception] = []
+    encode = frames.encode
+
+    def checked(*arguments: Any, **options: Any) -> frames.Frame:
+        frame = encode(*arguments, **options)
+        try:
+            wire.read(frame.data)
+        except Exception as error:
+            wrong.append(error)
+        return frame
+
+    monkeypatch.setattr(frames, "encode", checked)
+    yield
+    if wrong:
+        raise wrong[0]
 
 
 @pytest.fixture(scope="session", autouse=True)
