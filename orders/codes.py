@@ -49,6 +49,7 @@ _ALL = (
     Code("insufficient_funds", 422, "The account has not enough funds"),
     Code("linked_order_refused", 422, "An order that belongs to it was refused"),
     Code("post_only_would_cross", 422, "A post-only order would trade at once"),
+    Code("history_too_long", 422, "Too much has happened since the nearest saved book"),
     Code("too_many_subscriptions", 429, "Too many subscriptions on one connection"),
     Code("rate_limited", 429, "Too many requests", retryable=True),
     Code("internal_error", 500, "Something went wrong on our side"),

@@ -13,6 +13,7 @@ from hashlib import blake2b
 from time import time_ns
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from matching.codec import SCHEMA_VERSION, decode_order, encode_order
 from matching.order import Order
@@ -160,24 +161,44 @@ def load_latest(shard_id: int) -> tuple[OpenOrders, list[str]] | None:
     skipped: list[str] = []
     sequences: list[int] = []
     shard = Shard.objects.get(id=shard_id)
-    for instrument_id, symbol in shard.instrument_set.values_list("id", "symbol"):
-        rows = BookSnapshot.objects.filter(instrument_id=instrument_id, shard_id=shard_id).order_by("-sequence", "-id")
-        for row in rows.iterator(chunk_size=1):
-            if row.saved_through > shard.last_sequence:
-                skipped.append(f"saved book {row.id} of {symbol} is ahead of the tables ({row.saved_through})")
-                continue
-            try:
-                orders = decode(row)
-            except CorruptSnapshot as error:
-                skipped.append(f"saved book {row.id} of {symbol} at {row.sequence} is corrupt: {error}")
-                continue
-            found.by_instrument[instrument_id] = {order.order_id: order for order in orders}
-            sequences.append(row.saved_through)
-            break
-        else:
+    for instrument_id in shard.instrument_set.values_list("id", flat=True):
+        rows = BookSnapshot.objects.filter(instrument_id=instrument_id, shard_id=shard_id)
+        newest = _newest_good(rows, shard.last_sequence, skipped)
+        if newest is None:
             return None if not skipped else (_nothing(shard_id), skipped)
+        row, orders = newest
+        found.by_instrument[instrument_id] = {order.order_id: order for order in orders}
+        sequences.append(row.saved_through)
     found.sequence = min(sequences, default=0)
     return found, skipped
+
+
+def load_at(*, instrument_id: int, shard: Shard, sequence: int) -> tuple[BookSnapshot, list[Order]] | None:
+    """The newest good saved book of an instrument at or before ``sequence`` that tells its last displayed change, if any."""
+    skipped: list[str] = []
+    rows = BookSnapshot.objects.filter(
+        instrument_id=instrument_id, shard_id=shard.id, sequence__lte=sequence, book_sequence__isnull=False
+    )
+    found = _newest_good(rows, shard.last_sequence, skipped)
+    for line in skipped:
+        log.error("%s: skipped", line)
+    return found
+
+
+def _newest_good(
+    rows: QuerySet[BookSnapshot], last_sequence: int, skipped: list[str]
+) -> tuple[BookSnapshot, list[Order]] | None:
+    """The newest of an instrument's saved books that is what was saved, with its orders; ``skipped`` tells of the others."""
+    for row in rows.select_related("instrument").order_by("-sequence", "-id").iterator(chunk_size=1):
+        of = f"saved book {row.id} of {row.instrument.symbol}"
+        if row.saved_through > last_sequence:
+            skipped.append(f"{of} is ahead of the tables ({row.saved_through})")
+            continue
+        try:
+            return row, decode(row)
+        except CorruptSnapshot as error:
+            skipped.append(f"{of} at {row.sequence} is corrupt: {error}")
+    return None
 
 
 def _nothing(shard_id: int) -> OpenOrders:
