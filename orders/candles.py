@@ -10,7 +10,7 @@ Theory of operation
   candle and a trade knows whether the one is in the other.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from orders.fields import datetime_to_micros, micros_to_datetime
@@ -103,11 +103,19 @@ def merge(older: Candle, newer: Candle) -> Candle:
 
 def combine(candles: Iterable[Candle], interval: str) -> list[Candle]:
     """Finer candles, oldest first, as those of a coarser interval."""
-    combined: list[Candle] = []
+    return list(combining(candles, interval))
+
+
+def combining(candles: Iterable[Candle], interval: str) -> Iterator[Candle]:
+    """The same one by one: each when the next has begun."""
+    current: Candle | None = None
     for candle in candles:
         start = bucket_start(interval, candle.start)
-        if combined and combined[-1].start == start:
-            combined[-1] = merge(combined[-1], candle)
+        if current is not None and current.start == start:
+            current = merge(current, candle)
         else:
-            combined.append(candle._replace(start=start))
-    return combined
+            if current is not None:
+                yield current
+            current = candle._replace(start=start)
+    if current is not None:
+        yield current

@@ -1,29 +1,22 @@
-"""Do rows, events, trades, positions, saved books and hashes tell one story? Everything is computed twice and compared.
+"""Do rows, events, trades, positions, candles, saved books and hashes tell one story? All is computed twice and compared.
 
 Reads only, in one consistent read a shard, so it works beside a running engine. Memory grows with the open orders and the
 accounts, not with the history: events and orders are streamed side by side in the order of their ids.
 """
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
-
-from django.db import connection
 
 from matching.codec import book_hash
 from matching.events import (
     CANCEL_AFTER_FIRED,
     CANCEL_AFTER_SET,
-    FILL_MAKER,
-    FILL_TAKER,
     KIND_NAMES,
     PHASE_CHANGED,
     TRANSFERRED,
 )
 from matching.image import state_hash
 from matching.values import (
-    BUY,
     ENTRY,
     LAST_OPEN_STATUS,
     OCO_LIMIT,
@@ -39,38 +32,14 @@ from matching.values import (
     UNTRIGGERED,
 )
 from orders import selectors, snapshots
+from orders.engine.findings import Verification, event_range, read_row, read_rows, same
 from orders.engine.folding import Folded
 from orders.engine.recovery import build
+from orders.engine.trade_checks import candles_equal_trades, positions_equal_trades, trades_equal_their_events
 from orders.fields import datetime_to_micros
-from orders.models import BookSnapshot, Deposit, Lease, Position, Shard, Trade
+from orders.models import BookSnapshot, Deposit, Lease, Shard, Trade
 from orders.models.trading import event_id
-from orders.open_orders import FETCH_ROWS, OpenOrders, totals_in_rows
-
-# Differences told of each kind: the first ones name the cause, a million would bury it.
-MAX_TOLD = 10
-
-
-@dataclass(slots=True)
-class Verification:
-    """What was counted, and every difference found; good when there are none."""
-
-    shard_id: int
-    sequence: int
-    events: int = 0
-    orders: int = 0
-    trades: int = 0
-    snapshots: int = 0
-    open_orders: int = 0
-    hashes: dict[str, str] = field(default_factory=dict)
-    differences: list[str] = field(default_factory=list)
-    _told: dict[str, int] = field(default_factory=dict)
-
-    def differ(self, what: str, text: str) -> None:
-        told = self._told[what] = self._told.get(what, 0) + 1
-        if told <= MAX_TOLD:
-            self.differences.append(f"{what}: {text}")
-        elif told == MAX_TOLD + 1:
-            self.differences.append(f"{what}: and more")
+from orders.open_orders import OpenOrders, totals_in_rows
 
 
 def verify(shard_id: int) -> Verification:
@@ -81,8 +50,9 @@ def verify(shard_id: int) -> Verification:
         _events_are_gapless(shard, found)
         saved = _latest_saved_books(shard, found)
         _orders_equal_their_events(shard, found, saved)
-        _trades_equal_their_events(shard, found)
-        _positions_equal_trades(shard, found)
+        trades_equal_their_events(shard, found)
+        positions_equal_trades(shard, found)
+        candles_equal_trades(shard, found)
         _claims_equal_orders(shard, found)
         _groups_hold_together(shard, found)
         _settings_equal_events(shard, found)
@@ -91,27 +61,9 @@ def verify(shard_id: int) -> Verification:
     return found
 
 
-def _one(sql: str, *parameters: Any) -> tuple[Any, ...]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
-        return cursor.fetchone()
-
-
-def _rows(sql: str, *parameters: Any) -> Iterator[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
-        while rows := cursor.fetchmany(FETCH_ROWS):
-            yield from rows
-
-
-def _range(shard: Shard) -> tuple[int, int]:
-    """Ids of the shard's events: above the first, at or below the second."""
-    return event_id(shard.id, 0), event_id(shard.id, shard.last_sequence)
-
-
 def _events_are_gapless(shard: Shard, found: Verification) -> None:
-    first, last = _range(shard)
-    count, low, high = _one(
+    first, last = event_range(shard)
+    count, low, high = read_row(
         "SELECT COUNT(*), MIN(id), MAX(id) FROM orders_event WHERE id > %s AND id < %s",
         first,
         event_id(shard.id + 1, 0),
@@ -123,14 +75,14 @@ def _events_are_gapless(shard: Shard, found: Verification) -> None:
 
 def _orders_equal_their_events(shard: Shard, found: Verification, saved: dict[int, BookSnapshot]) -> None:
     """Fold every order's events and compare with its row; fold up to the saved books and compare with them."""
-    first, last = _range(shard)
-    events = _rows(
+    first, last = event_range(shard)
+    events = read_rows(
         "SELECT order_id, id, kind, price, quantity, remaining, filled, status, reason, other FROM orders_event "
         "WHERE id > %s AND id <= %s AND order_id IS NOT NULL ORDER BY order_id, id",
         first,
         last,
     )
-    rows = _rows(
+    rows = read_rows(
         "SELECT id, price, quantity, remaining, filled, notional, status, reason, version, priority, sequence, "
         "canceled, instrument_id, type, stop_price FROM orders_order WHERE shard_id = %s ORDER BY id",
         shard.id,
@@ -198,7 +150,7 @@ def _compare_row(row: tuple[Any, ...], state: Folded, found: Verification) -> No
 def _groups_hold_together(shard: Shard, found: Verification) -> None:
     """Of every group with an open order: what ended has taken the others with it, and a pair is open to the same quantity."""
     groups: dict[int, dict[int, tuple[int, int]]] = {}
-    for group_id, role, status, remaining in _rows(
+    for group_id, role, status, remaining in read_rows(
         "SELECT group_id, role, status, remaining FROM orders_order WHERE shard_id = %s AND group_id IN (SELECT group_id "
         f"FROM orders_order WHERE shard_id = %s AND group_id IS NOT NULL AND status <= {LAST_OPEN_STATUS})",
         shard.id,
@@ -226,11 +178,11 @@ def _is_whole(members: dict[int, tuple[int, int]]) -> bool:
 
 def _settings_equal_events(shard: Shard, found: Verification) -> None:
     """Phases and leases are what the last event about them says, deposits what all events about them add up to."""
-    first, last = _range(shard)
+    first, last = event_range(shard)
     phases: dict[int, int] = {}
     leases: dict[int, int] = {}
     deposits: dict[tuple[int, str], int] = {}
-    for kind, subject, value, detail in _rows(
+    for kind, subject, value, detail in read_rows(
         "SELECT kind, other, quantity, detail FROM orders_event "
         "WHERE id > %s AND id <= %s AND order_id IS NULL ORDER BY id",
         first,
@@ -251,9 +203,9 @@ def _settings_equal_events(shard: Shard, found: Verification) -> None:
             )
     armed = dict(Lease.objects.filter(shard_id=shard.id).values_list("account_id", "due_at"))
     due = {account_id: datetime_to_micros(due_at) for account_id, due_at in armed.items()}
-    _same(found, "leases", due, {account_id: due_at for account_id, due_at in leases.items() if due_at})
+    same(found, "leases", due, {account_id: due_at for account_id, due_at in leases.items() if due_at})
     paid = Deposit.objects.filter(shard_id=shard.id).values_list("account_id", "currency", "amount")
-    _same(found, "deposits", {(account_id, currency): amount for account_id, currency, amount in paid}, deposits)
+    same(found, "deposits", {(account_id, currency): amount for account_id, currency, amount in paid}, deposits)
 
 
 def _trails_have_been_traded(shard: Shard, found: Verification) -> None:
@@ -270,68 +222,13 @@ def _trails_have_been_traded(shard: Shard, found: Verification) -> None:
             found.differ("trails", f"of {row.symbol} cannot have stood at {sorted(wrong)}")
 
 
-def _same(found: Verification, what: str, in_rows: dict[Any, int], by_events: dict[Any, int]) -> None:
-    for key in in_rows.keys() | by_events.keys():
-        if in_rows.get(key) != by_events.get(key):
-            found.differ(what, f"{key}: {in_rows.get(key)} in its row, {by_events.get(key)} by its events")
-
-
-def _trades_equal_their_events(shard: Shard, found: Verification) -> None:
-    first, last = _range(shard)
-    found.trades, wrong = _one(
-        "SELECT COUNT(*), COALESCE(SUM(CASE WHEN m.kind = %s AND k.kind = %s AND m.price = t.price "
-        "AND k.price = t.price AND m.quantity = t.quantity AND k.quantity = t.quantity "
-        "AND m.order_id = t.maker_order_id AND k.order_id = t.taker_order_id THEN 0 ELSE 1 END), 0) "
-        "FROM orders_trade t LEFT JOIN orders_event m ON m.id = t.id LEFT JOIN orders_event k ON k.id = t.id + 1 "
-        "WHERE t.id > %s AND t.id <= %s",
-        FILL_MAKER,
-        FILL_TAKER,
-        first,
-        last,
-    )
-    if wrong:
-        found.differ("trades", f"{wrong} trades are not what their two events say")
-    (fills,) = _one(
-        "SELECT COUNT(*) FROM orders_event WHERE id > %s AND id <= %s AND kind IN (%s, %s)",
-        first,
-        last,
-        FILL_MAKER,
-        FILL_TAKER,
-    )
-    if fills != 2 * found.trades:
-        found.differ("trades", f"{found.trades} trades, {fills} fills")
-
-
-def _positions_equal_trades(shard: Shard, found: Verification) -> None:
-    first, last = _range(shard)
-    totals: dict[tuple[int, int], list[int]] = {}
-    for instrument_id, price, quantity, taker_side, maker, taker in _rows(
-        "SELECT instrument_id, price, quantity, taker_side, maker_account_id, taker_account_id FROM orders_trade "
-        "WHERE id > %s AND id <= %s",
-        first,
-        last,
-    ):
-        buyer, seller = (taker, maker) if taker_side == BUY else (maker, taker)
-        for account_id, offset in ((buyer, 0), (seller, 2)):
-            total = totals.setdefault((account_id, instrument_id), [0, 0, 0, 0])
-            total[offset] += quantity
-            total[offset + 1] += price * quantity
-    in_rows = {
-        (row.account_id, row.instrument_id): [row.bought, row.bought_notional, row.sold, row.sold_notional]
-        for row in Position.objects.filter(instrument__shard_id=shard.id)
-    }
-    for key in totals.keys() | in_rows.keys():
-        if totals.get(key) != in_rows.get(key):
-            found.differ("positions", f"account, instrument {key}: {in_rows.get(key)}, trades say {totals.get(key)}")
-
-
 def _claims_equal_orders(shard: Shard, found: Verification) -> None:
-    (orders,) = _one(
+    (orders,) = read_row(
         "SELECT COUNT(*) FROM orders_order o LEFT JOIN orders_clientorderid c ON c.account_id = o.account_id "
         "AND c.client_order_id = o.client_order_id "
         "WHERE o.client_order_id IS NOT NULL AND (c.order_id IS NULL OR c.order_id <> o.id)"
     )
-    (claims,) = _one(
+    (claims,) = read_row(
         "SELECT COUNT(*) FROM orders_clientorderid c LEFT JOIN orders_order o ON o.id = c.order_id WHERE o.id IS NULL"
     )
     if orders or claims:

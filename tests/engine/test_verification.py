@@ -60,6 +60,11 @@ LIES = {
     "a trade that vanished": ("DELETE FROM orders_trade", "trades"),
     "a trade at another price": ("UPDATE orders_trade SET price = price + 1", "trades"),
     "a position": ("UPDATE orders_position SET bought = '1' WHERE bought <> '0'", "positions"),
+    "what a position cost": ("UPDATE orders_position SET cost = '1'", "positions"),
+    "a minute's high": ("UPDATE orders_candle SET high = high + 1 WHERE resolution = 0", "candles"),
+    "an hour's volume": ("UPDATE orders_candle SET volume = '7' WHERE resolution = 1", "candles"),
+    "a day that vanished": ("DELETE FROM orders_candle WHERE resolution = 2", "candles"),
+    "a minute without a trade": ("UPDATE orders_candle SET start = start - 60000000 WHERE resolution = 0", "candles"),
     "a client order id without an order": (
         "UPDATE orders_clientorderid SET order_id = 5 WHERE client_order_id = 'a1'",
         "client order ids",
