@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework.response import Response
 
 from matching.auction import is_call
-from orders import selectors
+from orders import history, selectors
 from orders.api.base import ApiRequest, ApiViewSet, path_symbol
 from orders.api.permissions import MARKET_DATA
 from orders.api.rendering import instrument_body, page, trade_body
@@ -39,11 +39,20 @@ class InstrumentViewSet(ApiViewSet):
         tag="market data",
         need=MARKET_DATA,
         query=BookQuery,
-        errors=("unknown_symbol",),
+        errors=("unknown_symbol", "history_too_long", "rate_limited"),
     )
     def book(self, request: ApiRequest, symbol: str) -> Response:
+        """As it stands, or with `sequence` as it stood after that event of the shard: the same levels, checksum and
+        `sequence` that the feed told then. (`epoch` is today's: numbers of events outlast it.) In the middle of a command an
+        order is in the book once its own execution is over. Events are folded upon the nearest saved book (`snapshots`);
+        where that is more than a million events before, the answer is `history_too_long`.
+        """
         instrument = selectors.instrument_by_symbol(path_symbol(symbol))
-        book = hub().book(instrument.id, self.query.depth)
+        depth, sequence = self.query.depth, self.query.sequence
+        if sequence is None:
+            book = hub().book(instrument.id, depth)
+        else:
+            book = history.book_at(info=instrument, sequence=sequence, depth=depth)
         return Response(
             {
                 "symbol": instrument.symbol,

@@ -20,9 +20,10 @@ def _offered_depth(depth: int) -> int:
 
 
 class BookQuery(Query):
-    """How many levels a side: 10, 25, 50, 100, 500 or 1000."""
+    """How many levels a side: 10, 25, 50, 100, 500 or 1000. With ``sequence``: as it stood after that event."""
 
     depth: Annotated[WholeNumber, AfterValidator(_offered_depth)] = DEFAULT_DEPTH
+    sequence: WholeNumber | None = None
 
 
 class TradeQuery(PageQuery):

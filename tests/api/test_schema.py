@@ -92,7 +92,7 @@ def test_every_operation_says_what_it_is_what_it_takes_and_how_it_fails():
 
 def test_parameters_are_those_that_are_taken():
     (book,) = [operation for path, _, operation in operations() if path.endswith("/book")]
-    assert {item["name"] for item in book["parameters"]} == {"symbol", "depth"}
+    assert {item["name"] for item in book["parameters"]} == {"symbol", "depth", "sequence"}
     (orders,) = [o for path, method, o in operations() if (path, method) == ("/api/v1/orders", "GET")]
     assert {item["name"] for item in orders["parameters"]} == {
         *("symbol", "status", "side", "client_order_id", "group_id", "cursor", "limit")
