@@ -83,7 +83,7 @@ def test_a_trade_with_oneself_is_the_makers_first(desk: Desk) -> None:
     for order in orders:
         order.self_trade_prevention = STP_NONE
     desk.do(*orders)
-    assert cost(desk.alice) == 3 + 100  # a third of 10, rounded; the other way round it would be 44
+    assert cost(desk.alice) == 3 + 100  # a third of 10, rounded; the other way round it would be 66
     row = Position.objects.get(account=desk.alice)
     assert (row.net, row.bought, row.sold) == (3, 5, 2)
 
