@@ -256,7 +256,7 @@ class AmendOrder(Request):
     @model_validator(mode="after")
     def _changes_something(self) -> Self:
         misfits = Misfits()
-        names = tuple(type(self).model_fields)
+        names = tuple(AmendOrder.model_fields)
         if all(getattr(self, name) is None for name in names):
             misfits.add("", "nothing_to_amend", f"give at least one of {', '.join(names)}")
         if self.trail_price is not None and self.trail_percent is not None:

@@ -1,16 +1,33 @@
-"""What clients send over the WebSocket. What they get is in ``docs/websocket.md``."""
+"""What clients send over the WebSocket. What they get is in ``feed``; ``docs/websocket.md`` tells of both.
 
-from typing import Annotated, Any, Literal
+Order entry has the fields of REST's bodies, by inheritance, so that one request means the same at both doors.
+"""
 
-from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from typing import Annotated, Any, Literal, Self
 
-from orders.schemas.orders import Request, SymbolText
+from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, model_validator
+
+from orders.candles import INTERVALS
+from orders.schemas.misfits import Misfits
+from orders.schemas.orders import (
+    AmendOrder,
+    CancelAfter,
+    ClientOrderIdText,
+    PlaceBatch,
+    PlaceOrder,
+    Request,
+    Side,
+    SymbolText,
+)
 from orders.schemas.problems import ProblemError, invalid
 
-# Channels of one instrument each, and those of an account.
-MarketChannel = Literal["book", "trades", "instruments"]
+# Channels of one instrument each.
+MarketChannel = Literal["book", "trades", "ticker", "instruments"]
+# Channels without symbols: of the service, and of an account.
+PlainChannel = Literal["status", "executions", "positions"]
 Depth = Literal[10, 25, 100, 500, 1000]
 DEFAULT_DEPTH: Depth = 25
+Interval = Literal[INTERVALS]
 
 # Symbols one message may name; also the most subscriptions a connection may have.
 MAX_SYMBOLS = 200
@@ -21,6 +38,7 @@ Symbols = Annotated[list[SymbolText], Field(min_length=1, max_length=MAX_SYMBOLS
 Sequence = Annotated[int, Field(ge=0, lt=2**48)]
 # JSON keys are text: shards are told by their number in digits.
 ShardText = Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]{0,3})$")]
+OrderIdText = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,18}$")]
 
 
 class Message(Request):
@@ -28,7 +46,7 @@ class Message(Request):
 
 
 class Auth(Message):
-    """Say who you are; needed once, before any private channel."""
+    """Say who you are; needed once, before any private channel and before orders."""
 
     op: Literal["auth"]
     key: Annotated[str, StringConstraints(max_length=200)]
@@ -47,10 +65,35 @@ class SubscribeTrades(Message):
     symbols: Symbols
 
 
+class SubscribeTicker(Message):
+    op: Literal["subscribe"]
+    channel: Literal["ticker"]
+    symbols: Symbols
+
+
+class SubscribeCandles(Message):
+    """A connection may have several intervals of an instrument."""
+
+    op: Literal["subscribe"]
+    channel: Literal["candles"]
+    symbols: Symbols
+    interval: Interval
+
+
 class SubscribeInstruments(Message):
     op: Literal["subscribe"]
     channel: Literal["instruments"]
     symbols: Symbols
+
+
+class SubscribeStatus(Message):
+    op: Literal["subscribe"]
+    channel: Literal["status"]
+
+
+class SubscribePositions(Message):
+    op: Literal["subscribe"]
+    channel: Literal["positions"]
 
 
 class SubscribeExecutions(Message):
@@ -67,33 +110,154 @@ class UnsubscribeMarket(Message):
     symbols: Symbols
 
 
-class UnsubscribeExecutions(Message):
+class UnsubscribeCandles(Message):
+    """Without ``interval``: all of them."""
+
     op: Literal["unsubscribe"]
-    channel: Literal["executions"]
+    channel: Literal["candles"]
+    symbols: Symbols
+    interval: Interval | None = None
+
+
+class UnsubscribePlain(Message):
+    op: Literal["unsubscribe"]
+    channel: PlainChannel
 
 
 class Ping(Message):
+    """Answers a heartbeat, as any message does."""
+
     op: Literal["ping"]
 
 
-SubscribeMarket = SubscribeBook | SubscribeTrades | SubscribeInstruments
-ClientMessage = Auth | SubscribeMarket | SubscribeExecutions | UnsubscribeMarket | UnsubscribeExecutions | Ping
+# Order entry
 
-_BY_OP: dict[str, type[ClientMessage]] = {"auth": Auth, "ping": Ping}
-_BY_CHANNEL: dict[str, dict[str, type[ClientMessage]]] = {
+
+class Place(PlaceOrder):
+    """A new order, or linked ones: the body of `POST orders`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"op": "place", "id": 11, "symbol": "ACME-USD", "side": "buy", "quantity": "10", "price": "99.98"},
+            ]
+        }
+    )
+
+    op: Literal["place"]
+    id: MessageId | None = None
+
+
+class Amend(AmendOrder):
+    """New terms for an open order: the body of `PATCH orders/{id}`; `version` in place of `If-Match`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"op": "amend", "id": 12, "order_id": "257613953212416000", "quantity": "8", "version": 1}]
+        }
+    )
+
+    op: Literal["amend"]
+    id: MessageId | None = None
+    order_id: OrderIdText
+    version: Annotated[int, Field(ge=1, lt=2**31)] | None = Field(
+        None, description="Amend only the order as it was then."
+    )
+
+
+class Cancel(Message):
+    """Cancel an open order, by one of its two ids."""
+
+    op: Literal["cancel"]
+    order_id: OrderIdText | None = None
+    client_order_id: ClientOrderIdText | None = None
+
+    @model_validator(mode="after")
+    def _names_one_order(self) -> Self:
+        misfits = Misfits()
+        if self.order_id is None and self.client_order_id is None:
+            misfits.add("order_id", "order_id_required", "give order_id or client_order_id")
+        if self.order_id is not None and self.client_order_id is not None:
+            misfits.add("client_order_id", "client_order_id_forbidden", "give order_id or client_order_id, not both")
+        misfits.check(self)
+        return self
+
+
+class CancelAll(Message):
+    """Cancel all open orders of the account that match."""
+
+    op: Literal["cancel_all"]
+    symbol: SymbolText | None = None
+    side: Side | None = None
+
+
+class ArmCancelAfter(CancelAfter):
+    """A lease on the account's open orders: the body of `POST cancel-after`."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"op": "cancel_after", "id": 15, "seconds": 30}]})
+
+    op: Literal["cancel_after"]
+    id: MessageId | None = None
+
+
+class PlaceMany(PlaceBatch):
+    """Up to 500 orders, each on its own: the body of `POST orders/batch`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    **{"op": "place_batch", "id": 16},
+                    "orders": [{"symbol": "ACME-USD", "side": "sell", "quantity": "2.5", "price": "100.02"}],
+                }
+            ]
+        }
+    )
+
+    op: Literal["place_batch"]
+    id: MessageId | None = None
+
+
+SubscribeMarket = SubscribeBook | SubscribeTrades | SubscribeTicker | SubscribeCandles | SubscribeInstruments
+Subscription = SubscribeMarket | SubscribeStatus | SubscribePositions | SubscribeExecutions
+Unsubscription = UnsubscribeMarket | UnsubscribeCandles | UnsubscribePlain
+OrderEntry = Place | Amend | Cancel | CancelAll | ArmCancelAfter | PlaceMany
+ClientMessage = Auth | Subscription | Unsubscription | Ping | OrderEntry
+
+_BY_OP: dict[str, type[Any]] = {
+    "auth": Auth,
+    "ping": Ping,
+    "place": Place,
+    "amend": Amend,
+    "cancel": Cancel,
+    "cancel_all": CancelAll,
+    "cancel_after": ArmCancelAfter,
+    "place_batch": PlaceMany,
+}
+_BY_CHANNEL: dict[str, dict[str, type[Any]]] = {
     "subscribe": {
         "book": SubscribeBook,
         "trades": SubscribeTrades,
+        "ticker": SubscribeTicker,
+        "candles": SubscribeCandles,
         "instruments": SubscribeInstruments,
+        "status": SubscribeStatus,
         "executions": SubscribeExecutions,
+        "positions": SubscribePositions,
     },
     "unsubscribe": {
         "book": UnsubscribeMarket,
         "trades": UnsubscribeMarket,
+        "ticker": UnsubscribeMarket,
+        "candles": UnsubscribeCandles,
         "instruments": UnsubscribeMarket,
-        "executions": UnsubscribeExecutions,
+        "status": UnsubscribePlain,
+        "executions": UnsubscribePlain,
+        "positions": UnsubscribePlain,
     },
 }
+# Operations whose answer is a ``result``, not an ``ack``.
+ORDER_ENTRY = frozenset(("place", "amend", "cancel", "cancel_all", "cancel_after", "place_batch"))
 _OPS = ", ".join((*_BY_OP, *_BY_CHANNEL))
 _ID: TypeAdapter[int | str | None] = TypeAdapter(MessageId | None, config=ConfigDict(strict=True))
 
