@@ -49,6 +49,16 @@ class Sink(Protocol):
         """End the connection once what waits is sent."""
 
 
+class Channel(Protocol):
+    """A channel of the hub that anybody may listen to. In the loop, under the board's lock."""
+
+    def subscribe(self, sink: Sink, info: Any, detail: int) -> None:
+        """A snapshot (at once, or when it has been read), then updates."""
+
+    def deserted(self, instrument_id: int, detail: int) -> None:
+        """Nobody listens any more."""
+
+
 class ShardView:
     """Where a shard stands as far as the feed has heard, and whether its levels are being read."""
 
@@ -73,8 +83,10 @@ class Board:
         self.open = True
         self.shards: dict[int, ShardView] = {}
         self.sinks: dict[Sink, set[Key]] = {}
-        self._settle = settle
-        self._readers: dict[Key, dict[Sink, None]] = {}
+        # Take in what waits. Under the lock, any thread.
+        self.settle = settle
+        # Whom to call for each key.
+        self._readers: dict[Key, dict[Sink, Callable[[Key, Frame], None]]] = {}
         self._outbox: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
         self._pool = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="feed-read")
 
@@ -100,14 +112,24 @@ class Board:
 
     def catch_up(self) -> None:
         """Take in and hand out everything that waits, so that what follows fits to it. In the loop, under the lock."""
-        self._settle()
+        self.settle()
         self.deliver()
 
+    def flush(self) -> None:
+        """The same for who does not hold the lock. In the loop."""
+        with self.lock:
+            self.catch_up()
+
     def send(self, key: Key, frame: Frame) -> None:
-        """To everybody who listens to ``key``. In the loop."""
-        name = told_as(key)
-        for sink in self._readers.get(key, ()):
-            sink.market(name, frame)
+        """To everybody who listens to ``key``. In the loop.
+
+        A socket that finds itself dead may leave meanwhile: so a copy of who listens is gone through, made at once.
+        """
+        readers = self._readers.get(key)
+        if readers:
+            name = told_as(key)
+            for tell in tuple(readers.values()):
+                tell(name, frame)
 
     # Readers (in the loop, under the lock)
 
@@ -116,7 +138,7 @@ class Board:
         if sink not in self.sinks:
             return False
         self.sinks[sink].add(key)
-        self._readers.setdefault(key, {})[sink] = None
+        self._readers.setdefault(key, {})[sink] = sink.market
         return True
 
     def leave(self, sink: Sink, key: Key) -> bool:

@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 # Changes kept while the levels are being read from the tables. A read takes milliseconds; past this many, what was kept is
 # dropped and the levels are read once more.
 MAX_KEPT_CHANGES = 10_000
+# Every so many seconds readers get a snapshot unasked, each instrument in a second of its own: so they do not come in bursts.
+SNAPSHOT_SECONDS = 60
 
 
 class BookView(NamedTuple):
@@ -262,20 +264,27 @@ class Books:
 
     # Readers (in the loop)
 
-    def subscribe(self, sink: Sink, info: InstrumentInfo, depth: int) -> None:
-        """A snapshot (at once, or when the levels are loaded), then updates."""
-        if not self._board.join(sink, (BOOK, info.id, depth)):
+    def subscribe(self, sink: Sink, info: InstrumentInfo, detail: int) -> None:
+        """A snapshot (at once, or when the levels are loaded), then updates, at the depth ``detail``."""
+        if not self._board.join(sink, (BOOK, info.id, detail)):
             return
         book = self._book(info)
         if book.live:
-            book.open_window(depth)
-            sink.market((BOOK, info.id, 0), book.snapshot(depth))
+            book.open_window(detail)
+            sink.market((BOOK, info.id, 0), book.snapshot(detail))
         else:
             self.load(info.shard_id)
 
-    def close_window(self, instrument_id: int, depth: int) -> None:
+    def deserted(self, instrument_id: int, detail: int) -> None:
         """Nobody listens at this depth any more."""
-        self._books[instrument_id].close_window(depth)
+        self._books[instrument_id].close_window(detail)
+
+    def remind(self, second: int) -> None:
+        """Tell the books whose turn it is in this second of the round as they stand: clients compare."""
+        for book in self._books.values():
+            if book.live and book.info.id % SNAPSHOT_SECONDS == second % SNAPSHOT_SECONDS:
+                for depth in tuple(book.windows):
+                    self._board.send((BOOK, book.info.id, depth), book.snapshot(depth))
 
     # Loading (in the loop)
 

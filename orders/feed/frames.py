@@ -4,18 +4,33 @@ Shapes are those of ``docs/websocket.md`` (models in ``orders.schemas.socket``).
 and leave as decimal strings with the instrument's fixed decimals; times are microseconds since 1970 on the way in.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
 
 from matching.levels import LevelRow
+from orders.candles import INTERVALS, Candle
 from orders.feed.publisher import Execution, TradeTold
-from orders.schemas.render import event_out, level_out, session_out, trade_out, wire_time
+from orders.schemas.render import (
+    candle_out,
+    event_out,
+    level_out,
+    session_out,
+    shard_out,
+    ticker_out,
+    trade_out,
+    wire_time,
+)
 
 BOOK = "book"
 TRADES = "trades"
+TICKER = "ticker"
+CANDLES = "candles"
 INSTRUMENTS = "instruments"
+STATUS = "status"
 EXECUTIONS = "executions"
+POSITIONS = "positions"
 
 
 class Frame:
@@ -134,9 +149,39 @@ def session(info: Any, kind: str, *, epoch: int, sequence: int, session: Any, at
     return encode(head | session_out(session, info) | {"time": wire_time(at)})
 
 
-def resync(channel: str, symbol: str, reason: str) -> Frame:
-    """What was told before is not to be built upon: a snapshot follows."""
-    return encode({"channel": channel, "symbol": symbol, "type": "resync", "reason": reason})
+def candles(
+    info: Any, interval: str, kind: str, *, epoch: int, sequence: int, previous: int | None, told: Iterable[Candle]
+) -> Frame:
+    """Candles, oldest first; ``kind`` is snapshot or update, ``sequence`` that of the last trade in them."""
+    return encode(
+        {
+            "channel": CANDLES,
+            "symbol": info.symbol,
+            "interval": interval,
+            "type": kind,
+            "epoch": epoch,
+            "sequence": sequence,
+            "previous": previous,
+            "candles": [candle_out(candle, info) for candle in told],
+        }
+    )
+
+
+def ticker(info: Any, kind: str, view: Any) -> Frame:
+    """An instrument at a glance: ``view`` as ``ticker_out`` wants it."""
+    return encode({"channel": TICKER, "symbol": info.symbol, "type": kind, **ticker_out(view, info)})
+
+
+def status(kind: str, shards: Iterable[Any], at: int) -> Frame:
+    """The state of every shard."""
+    told = [shard_out(shard) for shard in shards]
+    return encode({"channel": STATUS, "type": kind, "shards": told, "time": wire_time(at)})
+
+
+def resync(channel: str, symbol: str, reason: str, detail: int = 0) -> Frame:
+    """What was told before is not to be built upon: a snapshot follows. ``detail`` is the index of a candle's interval."""
+    named = {"interval": INTERVALS[detail]} if channel == CANDLES else {}
+    return encode({"channel": channel, "symbol": symbol, **named, "type": "resync", "reason": reason})
 
 
 def executions_snapshot(*, account: str, shard_id: int, epoch: int, sequence: int) -> Frame:
@@ -152,6 +197,27 @@ def executions_snapshot(*, account: str, shard_id: int, epoch: int, sequence: in
             "previous": None,
         }
     )
+
+
+def positions_snapshot(*, account: str, shard_id: int, epoch: int, sequence: int, told: list[dict[str, Any]]) -> Frame:
+    """All positions of an account on a shard as of its event ``sequence``."""
+    return encode(
+        {
+            "channel": POSITIONS,
+            "type": "snapshot",
+            "account": account,
+            "shard": shard_id,
+            "epoch": epoch,
+            "sequence": sequence,
+            "positions": told,
+        }
+    )
+
+
+def position(*, account: str, shard_id: int, epoch: int, sequence: int, told: dict[str, Any]) -> Frame:
+    """One position as it is since the account's event ``sequence``."""
+    head = {"channel": POSITIONS, "type": "update", "account": account, "shard": shard_id, "epoch": epoch}
+    return encode(head | {"sequence": sequence} | told)
 
 
 def execution(info: Any, *, shard_id: int, epoch: int, told: Execution) -> Frame:

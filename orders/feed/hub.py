@@ -21,13 +21,17 @@ from time import time_ns
 
 from orders import selectors, status
 from orders.feed import frames, reading
-from orders.feed.board import Board, Sink
+from orders.feed.board import Board, Channel, Key, Sink
 from orders.feed.books import BookFeed, Books, BookView
-from orders.feed.frames import BOOK, TRADES
+from orders.feed.candles import Candles
+from orders.feed.following import Followed
+from orders.feed.frames import BOOK, CANDLES, INSTRUMENTS, STATUS, TICKER, TRADES
 from orders.feed.publisher import CommitMessage
 from orders.feed.sessions import Sessions, SessionView
+from orders.feed.states import States
 from orders.feed.streams import Opening, Streams
-from orders.feed.tapes import Tapes
+from orders.feed.tapes import Tape
+from orders.feed.tickers import Tickers, TickerView, ticker_of_tables
 from orders.levels import InstrumentLevels, level_list
 from orders.schemas.problems import ProblemError
 from orders.selectors import InstrumentInfo
@@ -86,6 +90,13 @@ class Hub:
         view = None if life is None else life.session(instrument_id)
         return view or _session_from_tables(selectors.instrument_by_id(instrument_id))
 
+    def ticker(self, instrument_id: int) -> TickerView:
+        """An instrument at a glance, as fresh as ``book``. Any thread but the loop's. Raises ``KeyError`` for an unknown id."""
+        info = selectors.instrument_by_id(instrument_id)
+        life = self._life
+        view = None if life is None else life.tickers.ask(info)
+        return view or ticker_of_tables(info)
+
     # For sockets, in the loop
 
     def find(self, symbol: str) -> InstrumentInfo | None:
@@ -101,35 +112,19 @@ class Hub:
         if self._life is not None:
             self._life.disconnect(sink)
 
-    def subscribe_book(self, sink: Sink, info: InstrumentInfo, depth: int) -> None:
-        """A snapshot (at once, or when the levels are loaded), then updates. Asking again gives a new snapshot."""
-        life = self._life
-        if life is not None:
-            with life.board.lock:
-                life.unsubscribe(sink, BOOK, info.id)
-                life.books.subscribe(sink, info, depth)
+    def subscribe(self, sink: Sink, channel: str, info: InstrumentInfo | None, detail: int = 0) -> None:
+        """A snapshot (at once, or when it has been read), then updates. Asking again gives a new snapshot.
 
-    def subscribe_trades(self, sink: Sink, info: InstrumentInfo) -> None:
-        """The latest trades, then updates."""
-        life = self._life
-        if life is not None:
-            with life.board.lock:
-                life.board.catch_up()
-                life.tapes.subscribe(sink, info)
-
-    def subscribe_instrument(self, sink: Sink, info: InstrumentInfo) -> None:
-        """Where the session stands, then every change of it."""
-        life = self._life
-        if life is not None:
-            with life.board.lock:
-                life.board.catch_up()
-                if not life.sessions.subscribe(sink, info):
-                    life.books.load(info.shard_id)
-
-    def unsubscribe(self, sink: Sink, channel: str, instrument_id: int) -> None:
-        """At whatever depth."""
+        ``info`` is None for ``status``. ``detail`` is the depth of a book (a socket has each book at one depth), the index of a
+        candle's interval, otherwise 0.
+        """
         if self._life is not None:
-            self._life.unsubscribe(sink, channel, instrument_id)
+            self._life.subscribe(sink, channel, info, detail)
+
+    def unsubscribe(self, sink: Sink, channel: str, instrument_id: int, detail: int | None = None) -> None:
+        """Tell no more of it: with None, in whatever detail."""
+        if self._life is not None:
+            self._life.unsubscribe(sink, channel, instrument_id, detail)
 
     async def open_executions(
         self, sink: Sink, account_id: int, account_name: str, after: dict[int, int] | None
@@ -152,27 +147,41 @@ class Life:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.board = Board(loop, self._absorb)
-        self.sessions = Sessions(self.board)
-        self.books = Books(self.board, self.sessions.load)
-        self.tapes = Tapes(self.board)
+        self.sessions = Sessions(self.board, lambda shard_id: self.books.load(shard_id))
+        self.books = Books(self.board, self._found)
+        self.tapes = Followed(self.board, TRADES, Tape)
+        self.candles = Followed(self.board, CANDLES, Candles)
+        self.tickers = Tickers(self.board, self.books.live)
+        self.states = States(self.board)
         self.streams = Streams(self.board)
+        self._channels: dict[str, Channel] = {
+            BOOK: self.books,
+            TRADES: self.tapes,
+            TICKER: self.tickers,
+            CANDLES: self.candles,
+            INSTRUMENTS: self.sessions,
+            STATUS: self.states,
+        }
         self._inbox: deque[CommitMessage] = deque(maxlen=MAX_WAITING_COMMITS)
         self._scheduled = False
         self._lost = False
-        self._beat: asyncio.TimerHandle | None = None
+        # Seconds since the beginning, and what counts them.
+        self._seconds = 0
+        self._timer: asyncio.TimerHandle | None = None
         self.board.call_soon(self._begin)
 
     def _begin(self) -> None:
         if self.board.open:
             self._find_shards()
-            self._beat = self.board.loop.call_later(HEARTBEAT_SECONDS, self._heartbeat)
+            self._timer = self.board.loop.call_later(1, self._second)
 
     def end(self) -> None:
+        self.states.stop()
         with self.board.lock:
             self.board.shut()
             sinks = list(self.board.sinks)
         if self.board.loop.is_running():
-            self.board.call_soon(_say_goodbye, sinks, self._beat)
+            self.board.call_soon(_say_goodbye, sinks, self._timer)
 
     def _find_shards(self) -> None:
         self.board.read(self._shards_found, reading.shard_ids)
@@ -196,8 +205,7 @@ class Life:
 
     def _drain(self) -> None:
         self._scheduled = False
-        with self.board.lock:
-            self.board.catch_up()
+        self.board.flush()
 
     def _absorb(self) -> None:
         """Move the copies by everything that waits. Under the lock, any thread."""
@@ -228,8 +236,9 @@ class Life:
         shard.sequence = max(shard.sequence, message.sequence)
         self.sessions.absorb(message)
         self.books.absorb(message)
-        for told in message.trades:
-            self.tapes.absorb(told)
+        for followed in (self.tapes, self.candles, self.tickers):
+            followed.absorb(message)
+        self.tickers.settle(message)
         self.streams.absorb(message, self.books.info)
 
     def _distrust(self, shard_id: int, reason: str) -> None:
@@ -237,14 +246,32 @@ class Life:
         shard = self.board.shard(shard_id)
         shard.missed = shard.sequence
         self.books.distrust(shard_id, reason)
-        self.tapes.distrust(shard_id, reason)
+        for followed in (self.tapes, self.candles, self.tickers):
+            followed.distrust(shard_id, reason)
         self.sessions.distrust(shard_id)
         self.streams.distrust(shard_id)
 
-    def _heartbeat(self) -> None:
+    def _found(self, found: InstrumentLevels, epoch: int, sequence: int, at: int) -> None:
+        """An instrument has been read."""
+        self.sessions.load(found, epoch, sequence, at)
+        self.tickers.book_loaded(found.info.id)
+
+    # Time
+
+    def _second(self) -> None:
         if not self.board.open:
             return
-        self._beat = self.board.loop.call_later(HEARTBEAT_SECONDS, self._heartbeat)
+        self._timer = self.board.loop.call_later(1, self._second)
+        self._seconds += 1
+        with self.board.lock:
+            self.board.catch_up()
+            self.books.remind(self._seconds)
+            self.tickers.pass_time()
+            self.board.deliver()
+        if self._seconds % HEARTBEAT_SECONDS == 0:
+            self._heartbeat()
+
+    def _heartbeat(self) -> None:
         with self.board.lock:
             self.board.catch_up()
             self._look_for_silent_loss()
@@ -284,21 +311,30 @@ class Life:
 
     def disconnect(self, sink: Sink) -> None:
         with self.board.lock:
-            for channel, instrument_id, _ in list(self.board.sinks.get(sink, ())):
-                self.unsubscribe(sink, channel, instrument_id)
+            for key in list(self.board.sinks.get(sink, ())):
+                self._leave(sink, key)
             self.board.sinks.pop(sink, None)
             self.streams.close(sink)
 
-    def unsubscribe(self, sink: Sink, channel: str, instrument_id: int) -> None:
-        """What nobody reads any more is no longer encoded."""
+    def subscribe(self, sink: Sink, channel: str, info: InstrumentInfo | None, detail: int) -> None:
+        with self.board.lock:
+            self.board.catch_up()
+            if channel == BOOK and info is not None:
+                self.unsubscribe(sink, channel, info.id, None)
+            self._channels[channel].subscribe(sink, info, detail)
+
+    def unsubscribe(self, sink: Sink, channel: str, instrument_id: int, detail: int | None) -> None:
         with self.board.lock:
             self.board.catch_up()
             for key in list(self.board.sinks.get(sink, ())):
-                if key[:2] == (channel, instrument_id) and self.board.leave(sink, key):
-                    if channel == BOOK:
-                        self.books.close_window(instrument_id, key[2])
-                    elif channel == TRADES:
-                        self.tapes.cool(instrument_id)
+                if key[:2] == (channel, instrument_id) and detail in (None, key[2]):
+                    self._leave(sink, key)
+
+    def _leave(self, sink: Sink, key: Key) -> None:
+        """What nobody reads any more is no longer encoded."""
+        if self.board.leave(sink, key):
+            channel, instrument_id, detail = key
+            self._channels[channel].deserted(instrument_id, detail)
 
 
 def _from_tables(info: InstrumentInfo) -> tuple[InstrumentLevels, int, int]:

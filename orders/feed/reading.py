@@ -6,6 +6,7 @@ from typing import TypeVar
 from django.db import connection
 
 from orders import selectors
+from orders.charts import Chart, latest_candles, minute_candles
 from orders.feed import frames
 from orders.feed.publisher import Execution, TradeTold
 from orders.levels import InstrumentLevels, level_list
@@ -42,6 +43,19 @@ def latest_trades(info: InstrumentInfo, count: int) -> list[TradeTold]:
     """The last trades of an instrument, oldest first."""
     rows, _ = selectors.trade_list(symbol=info.symbol, cursor=None, limit=count)
     return [TradeTold(row.sequence, row.price, row.quantity, row.taker_side, row.at) for row in reversed(rows)]
+
+
+def last_day(info: InstrumentInfo, since: int) -> Chart:
+    """The minutes that begin at or after ``since``; where there are none, the last minute that traded at all."""
+    day = minute_candles(info, since)
+    return day if day.candles else latest_candles(info, "1m", 1)
+
+
+def glance(info: InstrumentInfo, since: int) -> tuple[InstrumentLevels, int, Chart]:
+    """Levels, epoch and last day of an instrument, in one consistent read."""
+    with selectors.consistent_read():
+        epoch, _, found = level_list(shard_id=info.shard_id, instrument_id=info.id)
+        return found[0], epoch, last_day(info, since)
 
 
 def executions(account_id: int, shard_id: int, after: int | None, epoch: int) -> tuple[int, list[Told]]:

@@ -4,6 +4,7 @@ What is told is the whole state, so every message stands alone: one that is not 
 that got lost is made good by the next, or by reading the tables.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from matching.auction import Uncross
@@ -49,10 +50,14 @@ class Session:
 
 
 class Sessions:
-    """All sessions of the feed. Under the board's lock; what is put off by ``later`` happens in the loop."""
+    """All sessions of the feed. Under the board's lock; what is put off by ``later`` happens in the loop.
 
-    def __init__(self, board: Board) -> None:
+    ``load`` has a shard read from the tables.
+    """
+
+    def __init__(self, board: Board, load: Callable[[int], None]) -> None:
         self._board = board
+        self._load = load
         self._sessions: dict[int, Session] = {}
 
     def live(self, instrument_id: int) -> SessionView | None:
@@ -89,15 +94,18 @@ class Sessions:
         if not was_live or has_changed:
             self._tell(session, "update" if was_live else "snapshot")
 
-    def subscribe(self, sink: Sink, info: InstrumentInfo) -> bool:
-        """A snapshot (at once, or when it is loaded), then updates. Answers whether it is known here. In the loop."""
+    def subscribe(self, sink: Sink, info: InstrumentInfo, detail: int) -> None:
+        """A snapshot (at once, or when it is loaded), then updates. In the loop."""
         if not self._board.join(sink, (INSTRUMENTS, info.id, 0)):
-            return True
+            return
         session = self._sessions.get(info.id)
         if session is None or not session.live:
-            return False
-        sink.market((INSTRUMENTS, info.id, 0), session.frame("snapshot"))
-        return True
+            self._load(info.shard_id)
+        else:
+            sink.market((INSTRUMENTS, info.id, 0), session.frame("snapshot"))
+
+    def deserted(self, instrument_id: int, detail: int) -> None:
+        """Nobody listens any more; it is kept for those who ask."""
 
     def _tell(self, session: Session, kind: str) -> None:
         key = (INSTRUMENTS, session.info.id, 0)

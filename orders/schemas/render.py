@@ -173,6 +173,43 @@ def candle_out(candle: Candle, instrument: Any) -> dict[str, Any]:
     }
 
 
+def ticker_out(view: Any, instrument: Any) -> dict[str, Any]:
+    """``schemas.market.TickerOut`` without the symbol; ``view`` is a ``TickerView``, in units, None where there is nothing.
+
+    The average price is rounded half up, the change in percent half away from zero.
+    """
+    decimals = instrument.price_decimals
+
+    def price(units: int | None) -> str | None:
+        return None if units is None else from_units(units, decimals)
+
+    bid, ask = (level_out(level, instrument) if level else (None, None) for level in (view.bid, view.ask))
+    change = None if view.open is None else view.last - view.open
+    return {
+        "epoch": view.epoch,
+        "sequence": view.sequence,
+        "last": price(view.last),
+        "bid": bid[0],
+        "bid_quantity": bid[1],
+        "ask": ask[0],
+        "ask_quantity": ask[1],
+        "open": price(view.open),
+        "high": price(view.high),
+        "low": price(view.low),
+        "volume": from_units(view.volume, instrument.quantity_decimals),
+        "vwap": ratio_from_units(view.notional, view.volume, decimals) if view.volume else None,
+        "change": price(change),
+        "change_percent": None if change is None else _percent_out(change, view.open),
+        "trades": view.trades,
+        "time": wire_time(view.at),
+    }
+
+
+def _percent_out(part: int, whole: int) -> str:
+    percent = ratio_from_units(abs(part) * 100 * 10**PERCENT_DECIMALS, whole, PERCENT_DECIMALS)
+    return f"-{percent}" if part < 0 and percent.strip("0.") else percent
+
+
 def position_out(position: Any, instrument: Any, last_price: int) -> dict[str, Any]:
     """``schemas.answers.PositionOut`` of a ``Position`` or anything with its sums; ``last_price`` 0: nothing has traded.
 

@@ -104,7 +104,7 @@ class SocketConsumer(AsyncConsumer):
             instruments = [await self._instrument(symbol) for symbol in task.symbols]
             if self.protocol.subscribed(task, instruments):
                 for info in instruments:
-                    self._ask(task.channel, info, task.depth)
+                    self._hub.subscribe(self, task.channel, info, task.depth)
         elif isinstance(task, core.Unsubscribe):
             for info in task.instruments:
                 self._hub.unsubscribe(self, task.channel, info.id)
@@ -122,14 +122,6 @@ class SocketConsumer(AsyncConsumer):
     async def _instrument(self, symbol: str) -> InstrumentInfo:
         """Raises ``unknown_symbol``."""
         return self._hub.find(symbol) or await in_thread(selectors.instrument_by_symbol, symbol)
-
-    def _ask(self, channel: str, info: InstrumentInfo, depth: int) -> None:
-        if channel == "book":
-            self._hub.subscribe_book(self, info, depth)
-        elif channel == "trades":
-            self._hub.subscribe_trades(self, info)
-        else:
-            self._hub.subscribe_instrument(self, info)
 
     # The hub's side
 
@@ -163,7 +155,7 @@ class SocketConsumer(AsyncConsumer):
                     await self.send({"type": "websocket.send", "text": frame.text})
                 lost = self.protocol.resnapshots()
                 for channel, info, depth in lost:
-                    self._ask(channel, info, depth)
+                    self._hub.subscribe(self, channel, info, depth)
                 if not lost:
                     break
             if self.protocol.close_code is not None:

@@ -91,15 +91,18 @@ class Feed:
         assert self.loop.call(self.hub.connect, sink)
         return sink
 
-    def subscribe_book(self, info: InstrumentInfo, depth: int, sink: Recorder | None = None) -> Recorder:
+    def subscribe(
+        self, channel: str, info: InstrumentInfo | None, detail: int = 0, sink: Recorder | None = None
+    ) -> Recorder:
         sink = sink or self.connect()
-        self.loop.call(self.hub.subscribe_book, sink, info, depth)
+        self.loop.call(self.hub.subscribe, sink, channel, info, detail)
         return sink
 
+    def subscribe_book(self, info: InstrumentInfo, depth: int, sink: Recorder | None = None) -> Recorder:
+        return self.subscribe("book", info, depth, sink)
+
     def subscribe_trades(self, info: InstrumentInfo) -> Recorder:
-        sink = self.connect()
-        self.loop.call(self.hub.subscribe_trades, sink, info)
-        return sink
+        return self.subscribe("trades", info)
 
     def open_executions(self, account: Any, after: dict[int, int] | None = None) -> Recorder:
         sink = self.connect()

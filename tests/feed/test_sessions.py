@@ -40,9 +40,7 @@ def bob(feed):
 
 
 def subscribe(feed: Feed, info, sink: Recorder | None = None) -> Recorder:
-    sink = sink or feed.connect()
-    feed.loop.call(feed.hub.subscribe_instrument, sink, info)
-    return sink
+    return feed.subscribe("instruments", info, sink=sink)
 
 
 def told(sink: Recorder) -> list[tuple]:

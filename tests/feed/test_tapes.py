@@ -2,8 +2,9 @@
 
 import json
 
+from orders.feed import following
 from orders.feed.publisher import TradesTold, TradeTold
-from orders.feed.tapes import TAPE_LENGTH, TradeTape
+from orders.feed.tapes import TAPE_LENGTH, Tape
 from orders.selectors import InstrumentInfo
 
 ACME = InstrumentInfo(1, "ACME-USD", 0, 2, 3)
@@ -18,14 +19,13 @@ def told(previous: int, *sequences: int) -> TradesTold:
 
 
 def test_a_snapshot_then_updates_chain():
-    tape = TradeTape(ACME)
-    tape.loading = True
+    tape = Tape(ACME)
     assert tape.load([trade(2), trade(4)], epoch=3)
     snapshot = json.loads(tape.snapshot().data)
     assert (snapshot["sequence"], snapshot["previous"]) == (4, None)
     assert [row["sequence"] for row in snapshot["trades"]] == [2, 4]
     assert tape.fits(told(4, 6, 8))
-    update = json.loads(tape.apply(told(4, 6, 8)).data)
+    update = json.loads(tape.update(4, tape.move(told(4, 6, 8))).data)
     assert (update["epoch"], update["sequence"], update["previous"]) == (3, 8, 4)
     assert update["trades"][0] == {
         "id": "0-6",
@@ -38,24 +38,25 @@ def test_a_snapshot_then_updates_chain():
 
 
 def test_only_the_latest_are_kept():
-    tape = TradeTape(ACME)
+    tape = Tape(ACME)
     assert tape.load([trade(number) for number in range(1, TAPE_LENGTH + 1)], epoch=1)
-    tape.apply(told(TAPE_LENGTH, TAPE_LENGTH + 1))
+    assert tape.snapshot() is tape.snapshot()
+    tape.move(told(TAPE_LENGTH, TAPE_LENGTH + 1))
     sequences = [row["sequence"] for row in json.loads(tape.snapshot().data)["trades"]]
     assert sequences == list(range(2, TAPE_LENGTH + 2))
 
 
 def test_commits_kept_while_loading_follow_and_a_read_that_came_too_early_is_not_enough():
-    tape = TradeTape(ACME)
-    tape.loading = True
+    tape = Tape(ACME)
     assert tape.offer(told(4, 6)) and tape.offer(told(6, 8))
-    assert not tape.load([trade(2)], epoch=1) and tape.loading
+    assert not tape.load([trade(2)], epoch=1) and not tape.live
     assert tape.load([trade(2), trade(4), trade(6)], epoch=1)
     assert [row["sequence"] for row in json.loads(tape.snapshot().data)["trades"]] == [2, 4, 6, 8]
 
 
-def test_a_cold_tape_holds_nothing():
-    tape = TradeTape(ACME)
-    tape.load([trade(2)], epoch=1)
-    tape.cool()
-    assert not tape.live and not tape.loading and not tape.ring
+def test_what_is_kept_is_bounded(monkeypatch):
+    monkeypatch.setattr(following, "MAX_KEPT_COMMITS", 2)
+    tape = Tape(ACME)
+    assert tape.offer(told(0, 1)) and tape.offer(told(1, 2))
+    assert not tape.offer(told(2, 3))
+    assert tape.kept == []
