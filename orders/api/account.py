@@ -5,8 +5,9 @@ from rest_framework.response import Response
 from orders import selectors
 from orders.api.base import ApiRequest, ApiViewSet, actor_of
 from orders.api.permissions import TO_LOOK, TO_READ
-from orders.api.rendering import event_body, fill_body, limits_body, page, snapshot_body
+from orders.api.rendering import event_body, limits_body, page, snapshot_body
 from orders.api.schema import documented
+from orders.bodies import fill_body
 from orders.schemas.answers import EventPage, FillPage, LimitsOut
 from orders.schemas.market import EventQuery, FillQuery, SnapshotPage, SnapshotQuery
 

@@ -19,8 +19,9 @@ from orders.api.permissions import (
     refuse_unless,
 )
 from orders.api.problems import request_id_of
-from orders.api.rendering import detail_body, event_body, order_bodies, outcome_body, page, stored_body
+from orders.api.rendering import event_body, page
 from orders.api.schema import PLACING_ERRORS, REQUEST_ERRORS, documented
+from orders.bodies import detail_body, order_bodies, outcome_body, stored_body
 from orders.bus.envelope import REPLAYED, Outcome
 from orders.schemas.answers import (
     AmendedOrderOut,

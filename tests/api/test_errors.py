@@ -10,7 +10,7 @@ from django.test import override_settings
 
 from matching.commands import DefineAccount
 from matching.values import ACCOUNT_HALTED, REASON_NAMES, REDUCING
-from orders import gateway, keys, selectors
+from orders import gateway, keys, selectors, submission
 from orders.actors import OPERATE
 from orders.api import orders as orders_api
 from orders.bus import bus
@@ -252,7 +252,7 @@ def _(api: Api, patch: pytest.MonkeyPatch) -> Answer:
 
 @provokes("command_expired")
 def _(api: Api, patch: pytest.MonkeyPatch) -> Answer:
-    patch.setattr(gateway, "COMMAND_TTL_SECONDS", -1)
+    patch.setattr(submission, "COMMAND_TTL_SECONDS", -1)
     return api.post("orders", order())
 
 
@@ -264,8 +264,8 @@ def lose_answers(patch: pytest.MonkeyPatch) -> None:
         unheard.future = Future()
         bus().submit(unheard, reserved=reserved)
 
-    patch.setattr(gateway, "_submit", submit)
-    patch.setattr(gateway, "ANSWER_TIMEOUT_SECONDS", 0)
+    patch.setattr(submission, "enqueue", submit)
+    patch.setattr(submission, "ANSWER_TIMEOUT_SECONDS", 0)
 
 
 @provokes("engine_timeout")

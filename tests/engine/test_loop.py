@@ -13,7 +13,7 @@ from matching.events import Event as CoreEvent
 from matching.image import state_hash
 from matching.order import Conditions, Order
 from matching.values import DAY, FILLED, TRAILING_STOP
-from orders import gateway, status
+from orders import gateway, status, submission
 from orders.bus.envelope import CONFLICT, DONE, EXPIRED, FAILED, REFUSED, REPLAYED, UNAVAILABLE, Outcome
 from orders.engine.journal import Fenced, Journal
 from orders.engine.recovery import recover, take_over
@@ -292,7 +292,7 @@ def test_gateway_answers_503_when_the_queue_is_full_and_cancels_still_pass() -> 
 
 def test_a_caller_that_gives_up_learns_unknown_with_the_order_id(monkeypatch: pytest.MonkeyPatch) -> None:
     alice = actor_for(make_account("alice"))
-    monkeypatch.setattr(gateway, "ANSWER_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr(submission, "ANSWER_TIMEOUT_SECONDS", 0.05)
     with running_engine() as engine:
         make_instrument()
         hold = threading.Event()
@@ -303,7 +303,7 @@ def test_a_caller_that_gives_up_learns_unknown_with_the_order_id(monkeypatch: py
         hold.set()
         problem = caught.value.body("r")
         assert (problem["code"], problem["outcome"]) == ("engine_timeout", "unknown")
-        monkeypatch.setattr(gateway, "ANSWER_TIMEOUT_SECONDS", 10)
+        monkeypatch.setattr(submission, "ANSWER_TIMEOUT_SECONDS", 10)
         # the id in the answer is the one the order got, and the same request finds it
         assert str(place(alice, "buy", "1", "100", client_order_id="maybe").order_id) == problem["order_id"]
     assert OrderRow.objects.count() == 1
