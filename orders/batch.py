@@ -161,7 +161,7 @@ class Batch:
         first_trade = len(self.trades)
         placed: list[Order] = []
         maker: Order | None = None
-        # The last order that came to the book with this command. (An iceberg's next tip was there before.)
+        # The last order that came to the book with this command. (An iceberg's next tip was there before; what waits is not.)
         entered: Order | None = None
         for event in events:
             kind, sequence, order, price, quantity, _, _, status, reason, other = event
@@ -178,7 +178,7 @@ class Batch:
             self._keep(kind, order, sequence, at)
             if kind in _PLACED:
                 placed.append(order)
-                if kind != REPLENISHED:
+                if kind != REPLENISHED and status != UNTRIGGERED:
                     entered = order
                 if kind == REPLACED and status != UNTRIGGERED:
                     self._touch(order, other, sequence)
