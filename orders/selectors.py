@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from threading import Lock
+from threading import Lock, local
 from typing import Any
 
 from django.db import connection
@@ -27,20 +27,26 @@ from orders.schemas.problems import ProblemError
 MAX_ID_DIGITS = 19
 
 
+# Whether this thread is inside one, so that they nest.
+_consistent = local()
+
+
 @contextmanager
 def consistent_read() -> Iterator[None]:
     """Everything read inside sees one moment of the database.
 
     On SQLite a plain BEGIN (Django's own would take the write lock), on PostgreSQL a read-only repeatable read.
     """
-    if connection.in_atomic_block:
+    if connection.in_atomic_block or getattr(_consistent, "reading", False):
         yield
         return
     with connection.cursor() as cursor:
         cursor.execute("BEGIN" if connection.vendor == "sqlite" else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        _consistent.reading = True
         try:
             yield
         finally:
+            _consistent.reading = False
             cursor.execute("ROLLBACK")
 
 
