@@ -112,6 +112,7 @@ format: install-dev
 
 docs: install-dev
 	$(PY) docs/make_lifecycle.py
+	$(PY) docs/make_asyncapi.py
 
 # Hashes pin the files; an address of a registry has no business in them.
 COMPILE = $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 \

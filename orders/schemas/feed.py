@@ -14,10 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from matching.events import KIND_NAMES
 from matching.lifecycle import TRANSITIONS
 from matching.values import REASON_NAMES
-from orders.candles import INTERVALS
 from orders.schemas.market import ShardOut, State
 from orders.schemas.orders import OrderStatus, Side
-from orders.schemas.socket import Depth
+from orders.schemas.socket import Depth, Interval
 
 DecimalText = Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]*)(\.[0-9]+)?$")]
 SignedText = Annotated[str, StringConstraints(pattern=r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?$")]
@@ -32,7 +31,6 @@ OrderId = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,18}$")]
 # A shard, and the sequence of the maker's event.
 TradeId = Annotated[str, StringConstraints(pattern=r"^[0-9]+-[0-9]+$")]
 
-Interval = Literal[INTERVALS]
 OrderEvent = Literal[tuple(KIND_NAMES[kind] for kind in sorted({kind for _, kind in TRANSITIONS}))]
 Reason = Literal[tuple(name for name in REASON_NAMES if name)]
 

@@ -1,4 +1,5 @@
-"""What clients send over the WebSocket. What they get is in ``feed``; ``docs/websocket.md`` tells of both.
+"""What clients send over the WebSocket. What they get is in ``feed`` and ``replies``; ``examples`` shows all of it,
+``docs/websocket.md`` tells of it.
 
 Order entry has the fields of REST's bodies, by inheritance, so that one request means the same at both doors.
 """
@@ -53,6 +54,8 @@ class Auth(Message):
 
 
 class SubscribeBook(Message):
+    """The best levels of books, then every change of them. A connection has one depth for each symbol."""
+
     op: Literal["subscribe"]
     channel: Literal["book"]
     symbols: Symbols
@@ -60,19 +63,23 @@ class SubscribeBook(Message):
 
 
 class SubscribeTrades(Message):
+    """The latest trades, then every commit's."""
+
     op: Literal["subscribe"]
     channel: Literal["trades"]
     symbols: Symbols
 
 
 class SubscribeTicker(Message):
+    """Last price, best prices and the last 24 hours."""
+
     op: Literal["subscribe"]
     channel: Literal["ticker"]
     symbols: Symbols
 
 
 class SubscribeCandles(Message):
-    """A connection may have several intervals of an instrument."""
+    """Candles of an interval. A connection may have several intervals of an instrument."""
 
     op: Literal["subscribe"]
     channel: Literal["candles"]
@@ -81,23 +88,29 @@ class SubscribeCandles(Message):
 
 
 class SubscribeInstruments(Message):
+    """Where the sessions of instruments stand."""
+
     op: Literal["subscribe"]
     channel: Literal["instruments"]
     symbols: Symbols
 
 
 class SubscribeStatus(Message):
+    """The state of every shard."""
+
     op: Literal["subscribe"]
     channel: Literal["status"]
 
 
 class SubscribePositions(Message):
+    """The account's positions, then every change of one."""
+
     op: Literal["subscribe"]
     channel: Literal["positions"]
 
 
 class SubscribeExecutions(Message):
-    """``after`` maps a shard to the sequence of the last event the client has."""
+    """Your account's executions. `after` maps a shard to the last event you have of it: what came since is told first."""
 
     op: Literal["subscribe"]
     channel: Literal["executions"]
@@ -105,13 +118,15 @@ class SubscribeExecutions(Message):
 
 
 class UnsubscribeMarket(Message):
+    """Nothing of the channel and symbols after the answer."""
+
     op: Literal["unsubscribe"]
     channel: MarketChannel
     symbols: Symbols
 
 
 class UnsubscribeCandles(Message):
-    """Without ``interval``: all of them."""
+    """Without `interval`: all of them."""
 
     op: Literal["unsubscribe"]
     channel: Literal["candles"]
@@ -120,6 +135,8 @@ class UnsubscribeCandles(Message):
 
 
 class UnsubscribePlain(Message):
+    """Nothing of the channel after the answer."""
+
     op: Literal["unsubscribe"]
     channel: PlainChannel
 
@@ -136,26 +153,12 @@ class Ping(Message):
 class Place(PlaceOrder):
     """A new order, or linked ones: the body of `POST orders`."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"op": "place", "id": 11, "symbol": "ACME-USD", "side": "buy", "quantity": "10", "price": "99.98"},
-            ]
-        }
-    )
-
     op: Literal["place"]
     id: MessageId | None = None
 
 
 class Amend(AmendOrder):
     """New terms for an open order: the body of `PATCH orders/{id}`; `version` in place of `If-Match`."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"op": "amend", "id": 12, "order_id": "257613953212416000", "quantity": "8", "version": 1}]
-        }
-    )
 
     op: Literal["amend"]
     id: MessageId | None = None
@@ -194,25 +197,12 @@ class CancelAll(Message):
 class ArmCancelAfter(CancelAfter):
     """A lease on the account's open orders: the body of `POST cancel-after`."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"op": "cancel_after", "id": 15, "seconds": 30}]})
-
     op: Literal["cancel_after"]
     id: MessageId | None = None
 
 
 class PlaceMany(PlaceBatch):
     """Up to 500 orders, each on its own: the body of `POST orders/batch`."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    **{"op": "place_batch", "id": 16},
-                    "orders": [{"symbol": "ACME-USD", "side": "sell", "quantity": "2.5", "price": "100.02"}],
-                }
-            ]
-        }
-    )
 
     op: Literal["place_batch"]
     id: MessageId | None = None

@@ -12,7 +12,7 @@ from orders.schemas.moments import MOMENT_PATTERN
 from tests.api.conftest import Api, bracket, oco, order
 from tests.support.market import set_phase
 
-NOT_IN_IT = {"", "<path:rest>", "schema", "docs"}
+NOT_IN_IT = {"", "<path:rest>", "schema", "asyncapi", "docs"}
 
 
 def operations() -> list[tuple[str, str, dict]]:
