@@ -2,23 +2,18 @@
 
 import os
 import random
-from typing import Any
 
 import pytest
 
-from matching.commands import AdvanceTime, Amend, Command
+from matching.commands import AdvanceTime, Command
 from matching.events import KIND, SEQUENCE, UNCROSSED
 from matching.levels import checksum
-from matching.order import Order
 from matching.values import BUY, SELL
-from orders import history, selectors
+from orders import selectors
 from orders.feed.publisher import CommitMessage
 from orders.history import PastBook, book_at
 from orders.models import BookSnapshot, Instrument
-from orders.schemas.problems import ProblemError
 from orders.selectors import InstrumentInfo
-from orders.snapshots import BookSaver
-from tests.engine.desk import Desk
 from tests.engine.long_run import LongRun, steps
 
 pytestmark = pytest.mark.django_db(transaction=True)
