@@ -10,6 +10,7 @@ Theory of operation
   candle and a trade knows whether the one is in the other.
 """
 
+from calendar import monthrange
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -58,7 +59,8 @@ def bucket_start(interval: str, at: int) -> int:
 def bucket_end(interval: str, start: int) -> int:
     """The first microsecond after the bucket that begins at ``start``."""
     if interval == "1M":
-        return bucket_start(interval, start + _LONGEST_MONTH * _LENGTHS["1d"])
+        first = micros_to_datetime(start)
+        return start + monthrange(first.year, first.month)[1] * _LENGTHS["1d"]
     return start + _LENGTHS[interval]
 
 

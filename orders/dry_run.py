@@ -30,7 +30,6 @@ from matching.values import (
     ACCOUNT_STATE_NAMES,
     CONTINUOUS,
     LAST_OPEN_STATUS,
-    MONEY_DECIMALS,
     PHASE_NAMES,
     PRICE_OFF_GRID,
     QUANTITY_OFF_GRID,
@@ -47,7 +46,7 @@ from matching.values import (
 from orders import selectors
 from orders.actors import Actor
 from orders.requests import Placing, fingerprint_of, placing_of
-from orders.schemas.decimals import from_units, ratio_from_units, to_units
+from orders.schemas.decimals import from_units, money_text, ratio_from_units, to_units
 from orders.schemas.orders import PlaceOrder
 from orders.schemas.problems import ProblemError
 from orders.schemas.render import wire_time
@@ -240,7 +239,7 @@ class _Words:
         if name in _NOTIONALS:
             return from_units(units, self._price_decimals + self._quantity_decimals)
         if name in _MONEY:
-            return from_units(units, MONEY_DECIMALS).rstrip("0").rstrip(".")
+            return money_text(units)
         if name in _PHASES:
             return PHASE_NAMES[units]
         if name in _STATES:

@@ -50,7 +50,7 @@ class Standing:
             holding.sold, holding.sold_notional = position.sold, position.sold_notional
         self.holding = self._holdings[instruments[0].instrument_id]
         self._open_orders = _open_orders(row.id, shard_id)
-        self._sums = _open_sums(row.id, list(self._holdings), by_price=row.funded)
+        self._sums = open_sums(row.id, list(self._holdings), by_price=row.funded)
 
     def settle(self) -> None:
         """Only some of the account's open orders are in the engine: its sums are of all."""
@@ -76,7 +76,7 @@ def shares_money(one: Any, other: Any) -> bool:
     return not {one.base, one.quote}.isdisjoint((other.base, other.quote))
 
 
-def _open_sums(account_id: int, instrument_ids: list[int], *, by_price: bool) -> list[tuple[int, int, bool, int, int]]:
+def open_sums(account_id: int, instrument_ids: list[int], *, by_price: bool) -> list[tuple[int, int, bool, int, int]]:
     """Units the account's open orders could still trade: (instrument, side, waits, price, units).
 
     What they cost is wanted of funded accounts only; for all others there is one sum over all prices.

@@ -12,11 +12,10 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from matching.values import MONEY_DECIMALS
 from orders import selectors
 from orders.fields import micros_to_datetime
 from orders.models import Account, Instrument
-from orders.schemas.decimals import from_units
+from orders.schemas.decimals import from_units, money_text
 from orders.selectors import InstrumentInfo
 
 # What stands where there is nothing.
@@ -68,7 +67,7 @@ def value(row: Any, units: int | None) -> str | None:
 
 def money(units: int) -> str:
     """Units of money without the zeros that say nothing."""
-    return from_units(units, MONEY_DECIMALS).rstrip("0").rstrip(".")
+    return money_text(units)
 
 
 def moment(at: datetime | None) -> str | None:

@@ -12,12 +12,12 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import csrf_protect
 from pydantic import ValidationError
 
-from matching.values import MONEY_DECIMALS
-from orders import gateway, selectors
+from orders import gateway
 from orders.admin import display
 from orders.admin.forms import NOT_A_DECIMAL, NOT_A_NAME
 from orders.admin.operating import CONFIRMED, confirmation, operator, tell_problem
-from orders.models import Account, Deposit, Position
+from orders.balances import balance_list
+from orders.models import Account, Deposit
 from orders.schemas.configuration import TransferRequest
 from orders.schemas.problems import ProblemError, from_validation
 
@@ -98,27 +98,19 @@ class FundsActions(admin.ModelAdmin):
         self.log_change(request, row, f"{told}.")
         messages.success(request, f"{row.name}: {told}.")
 
-    @display.column("money", empty="nothing was paid in or traded")
+    @display.column("money", empty="nothing was paid in, traded or promised")
     def money(self, row: Account) -> Any:
-        paid = {deposit.currency: deposit.amount for deposit in Deposit.objects.filter(account_id=row.pk)}
-        balances = dict(paid)
-        for currency, amount in _traded(row.pk):
-            balances[currency] = balances.get(currency, 0) + amount
+        paid = {
+            (deposit.shard_id, deposit.currency): deposit.amount
+            for deposit in Deposit.objects.filter(account_id=row.pk)
+        }
         rows = [
-            (currency, display.money(paid.get(currency, 0)), display.money(balances[currency]))
-            for currency in sorted(balances)
+            (
+                balance.currency,
+                display.money(paid.get((balance.shard_id, balance.currency), 0)),
+                display.money(balance.total),
+                display.money(balance.held),
+            )
+            for balance in balance_list(account_id=row.pk)
         ]
-        return display.table(("Currency", "Paid in, less out", "Balance"), rows, "") if rows else None
-
-
-def _traded(account_id: int) -> list[tuple[str, int]]:
-    """What an account's trades brought it of each currency, and cost it (negative), in units of money."""
-    found = []
-    rules = {row.pk: row for row in selectors.instrument_list()}
-    for position in Position.objects.filter(account_id=account_id):
-        instrument = rules[position.instrument_id]
-        quantity_scale = 10 ** (MONEY_DECIMALS - instrument.quantity_decimals)
-        value_scale = 10 ** (MONEY_DECIMALS - instrument.quantity_decimals - instrument.price_decimals)
-        found.append((instrument.base, position.net * quantity_scale))
-        found.append((instrument.quote, (position.sold_notional - position.bought_notional) * value_scale))
-    return found
+        return display.table(("Currency", "Paid in, less out", "Balance", "Held by orders"), rows, "") if rows else None

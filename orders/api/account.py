@@ -1,27 +1,67 @@
-"""The account: what it may do, and what happened to it. And saved books."""
+"""The account: what it may do, what it has, and what happened to it. And saved books."""
+
+from typing import Any
 
 from rest_framework.response import Response
 
 from orders import selectors
 from orders.api.base import ApiRequest, ApiViewSet, actor_of
 from orders.api.permissions import TO_LOOK, TO_READ
-from orders.api.rendering import event_body, limits_body, page, snapshot_body
+from orders.api.rendering import (
+    account_body,
+    event_body,
+    limits_body,
+    page,
+    position_body,
+    snapshot_body,
+)
 from orders.api.schema import documented
+from orders.balances import balance_list
 from orders.bodies import fill_body
+from orders.holdings import position_page
 from orders.schemas.answers import EventPage, FillPage, LimitsOut
+from orders.schemas.holdings import AccountOut, PositionPage, PositionQuery
 from orders.schemas.market import EventQuery, FillQuery, SnapshotPage, SnapshotQuery
 
 MAX_ID = 2**63 - 1
 
 
 class AccountViewSet(ApiViewSet):
+    @documented("account_get", "The account: what it may do and what it has", AccountOut, tag="account", need=TO_READ)
+    def retrieve(self, request: ApiRequest) -> Response:
+        """Its limits, its money by currency, and the scopes of these credentials."""
+        actor = actor_of(request)
+        balances = balance_list(account_id=actor.account_id)
+        return Response(account_body(self._limits(actor.account_id), balances, actor.scopes))
+
     @documented("account_limits", "What the account may do", LimitsOut, tag="account", need=TO_READ)
     def limits(self, request: ApiRequest) -> Response:
         """State, limits, and how much of them is used."""
-        account_id = actor_of(request).account_id
+        return Response(self._limits(actor_of(request).account_id))
+
+    def _limits(self, account_id: int) -> dict[str, Any]:
         row = selectors.account_get(account_id=account_id)
         lease = selectors.account_lease(account_id=account_id)
-        return Response(limits_body(row, selectors.account_open_orders(account_id=account_id), lease))
+        return limits_body(row, selectors.account_open_orders(account_id=account_id), lease)
+
+
+class PositionViewSet(ApiViewSet):
+    @documented(
+        "position_list",
+        "Positions of the account",
+        PositionPage,
+        tag="account",
+        need=TO_READ,
+        query=PositionQuery,
+        errors=("unknown_symbol",),
+    )
+    def list(self, request: ApiRequest) -> Response:
+        """Every instrument it has ever traded, also where nothing is left: what it realized there is told."""
+        query = self.query
+        rows, following = position_page(
+            account_id=actor_of(request).account_id, symbol=query.symbol, cursor=query.cursor, limit=query.limit
+        )
+        return Response(page([position_body(row) for row in rows], following))
 
 
 class FillViewSet(ApiViewSet):

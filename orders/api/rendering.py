@@ -1,6 +1,7 @@
 """From outcomes and rows to bodies: looks up the instrument, then asks ``orders.schemas.render``."""
 
 import json
+from collections.abc import Iterable
 from datetime import datetime
 from time import time_ns
 from typing import Any
@@ -8,9 +9,11 @@ from typing import Any
 from matching.auction import Uncross
 from matching.values import ACCOUNT_STATE_NAMES, PHASE_NAMES, SECOND_US
 from orders import selectors
-from orders.models import Account, BookSnapshot, Event, Instrument, Trade
+from orders.actors import SCOPES
+from orders.balances import Balance
+from orders.models import Account, BookSnapshot, Event, Instrument, Position, Trade
 from orders.schemas import render
-from orders.schemas.decimals import from_units
+from orders.schemas.decimals import from_units, money_text
 
 # A collar is kept in ten-thousandths of the reference price.
 COLLAR_DECIMALS = 4
@@ -109,6 +112,27 @@ def limits_body(row: Account, open_orders: int, lease: datetime | None) -> dict[
         "funded": row.funded,
         "cancel_after_expires_at": None if lease is None else render.wire_time(lease),
     }
+
+
+def account_body(limits: dict[str, Any], balances: list[Balance], scopes: Iterable[str]) -> dict[str, Any]:
+    """An account: what it may do, what its caller may do, what it has."""
+    return limits | {
+        "scopes": [scope for scope in SCOPES if scope in scopes],
+        "balances": [
+            {
+                "currency": balance.currency,
+                "shard": balance.shard_id,
+                "total": money_text(balance.total),
+                "held": money_text(balance.held),
+                "available": money_text(balance.total - balance.held),
+            }
+            for balance in balances
+        ],
+    }
+
+
+def position_body(row: Position) -> dict[str, Any]:
+    return render.position_out(row, row.instrument, row.instrument.last_price)
 
 
 def snapshot_body(row: BookSnapshot) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from django.urls import path
 
 from orders.api import operations, schema_views
-from orders.api.account import AccountViewSet, EventViewSet, FillViewSet, SnapshotViewSet
+from orders.api.account import AccountViewSet, EventViewSet, FillViewSet, PositionViewSet, SnapshotViewSet
+from orders.api.candles import CandleViewSet
 from orders.api.market import InstrumentViewSet
 from orders.api.missing import MissingView
 from orders.api.orders import OrderViewSet
@@ -15,6 +16,7 @@ urlpatterns = [
     path("instruments/<str:symbol>", InstrumentViewSet.as_view({"get": "retrieve"})),
     path("instruments/<str:symbol>/book", InstrumentViewSet.as_view({"get": "book"})),
     path("instruments/<str:symbol>/trades", InstrumentViewSet.as_view({"get": "trades"})),
+    path("instruments/<str:symbol>/candles", CandleViewSet.as_view({"get": "list"})),
     path("orders", OrderViewSet.as_view({"get": "list", "post": "create", "delete": "cancel_matching"})),
     path("orders/batch", OrderViewSet.as_view({"post": "batch"})),
     path("orders/validate", OrderViewSet.as_view({"post": "validate"})),
@@ -26,11 +28,14 @@ urlpatterns = [
     ),
     path("orders/<str:order_id>/events", OrderViewSet.as_view({"get": "events"})),
     path("cancel-after", OrderViewSet.as_view({"post": "cancel_after"})),
+    path("account", AccountViewSet.as_view({"get": "retrieve"})),
     path("account/limits", AccountViewSet.as_view({"get": "limits"})),
+    path("positions", PositionViewSet.as_view({"get": "list"})),
     path("fills", FillViewSet.as_view({"get": "list"})),
     path("events", EventViewSet.as_view({"get": "list"})),
     path("snapshots", SnapshotViewSet.as_view({"get": "list"})),
     path("schema", schema_views.SchemaView.as_view(), name="api-schema"),
+    path("asyncapi", schema_views.AsyncApiView.as_view(), name="api-asyncapi"),
     path("docs", schema_views.DocsView.as_view(), name="api-docs"),
     path("", MissingView.as_view()),
     path("<path:rest>", MissingView.as_view()),

@@ -5,9 +5,11 @@ as absolute values; loaded with everything else when the engine recovers. Time n
 of the present minute, hour and day can still change: no others are kept.
 """
 
+from operator import mul
+
 from matching.values import BUY
-from orders.batch import Batch
-from orders.candles import RESOLUTIONS, Candle, bucket_start, extend, merge
+from orders.batch import Batch, TradeRow
+from orders.candles import RESOLUTIONS, Candle, bucket_start, merge
 from orders.costs import cost_after
 from orders.models import Candle as CandleRow
 from orders.models import Position
@@ -35,27 +37,45 @@ class Tally:
 
     def take(self, batch: Batch, at: int) -> None:
         """Add the trades of a batch, all of one moment, and tell it what has changed."""
-        traded: dict[int, Candle] = {}
+        self._fill_positions(batch)
+        by_instrument: dict[int, list[TradeRow]] = {}
         for trade in batch.trades:
-            instrument_id, price, quantity = trade.instrument_id, trade.price, trade.quantity
-            sequence = trade.id & SEQUENCE_MASK
-            traded[instrument_id] = extend(traded.get(instrument_id), at, price, quantity, sequence)
-            taken = quantity if trade.taker_side == BUY else -quantity
-            # The order of the events: an account that trades with itself has its maker's fill first.
-            self._fill(batch, trade.maker_account_id, instrument_id, -taken, price)
-            self._fill(batch, trade.taker_account_id, instrument_id, taken, price)
-        for instrument_id, candle in traded.items():
+            by_instrument.setdefault(trade.instrument_id, []).append(trade)
+        for instrument_id, trades in by_instrument.items():
+            newer = _candle(trades)
             for resolution, interval in enumerate(RESOLUTIONS):
-                self._extend(batch, (instrument_id, resolution), candle._replace(start=bucket_start(interval, at)))
+                self._extend(batch, (instrument_id, resolution), newer._replace(start=bucket_start(interval, at)))
 
-    def _fill(self, batch: Batch, account_id: int, instrument_id: int, units: int, price: int) -> None:
-        key = account_id, instrument_id
-        net, cost = self.positions.get(key, (0, 0))
-        cost = batch.costs[key] = cost_after(net, cost, units, price)
-        self.positions[key] = net + units, cost
+    def _fill_positions(self, batch: Batch) -> None:
+        """On the path of every trade, hence in one function."""
+        positions = self.positions
+        for _, instrument_id, price, quantity, taker_side, _, _, maker_id, taker_id, _ in batch.trades:
+            taken = quantity if taker_side == BUY else -quantity
+            # In the order of the events: an account that trades with itself has its maker's fill first.
+            for account_id, units in ((maker_id, -taken), (taker_id, taken)):
+                key = account_id, instrument_id
+                net, cost = positions.get(key, (0, 0))
+                positions[key] = net + units, cost_after(net, cost, units, price)
+        batch.costs = {key: positions[key][1] for key in batch.holdings}
 
     def _extend(self, batch: Batch, key: tuple[int, int], newer: Candle) -> None:
         older = self.candles.get(key)
         if older is not None and older.start == newer.start:
             newer = merge(older, newer)
         self.candles[key] = batch.candles[key] = newer
+
+
+def _candle(trades: list[TradeRow]) -> Candle:
+    """Trades of one moment at once: several times as fast as one after the other."""
+    _, _, prices, quantities, *_ = zip(*trades, strict=True)
+    return Candle(
+        trades[0].at,
+        prices[0],
+        max(prices),
+        min(prices),
+        prices[-1],
+        sum(quantities),
+        sum(map(mul, prices, quantities)),
+        len(trades),
+        trades[-1].id & SEQUENCE_MASK,
+    )

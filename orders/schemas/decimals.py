@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import AfterValidator, StringConstraints
 from pydantic_core import PydanticCustomError
 
-from matching.values import MAX_UNITS
+from matching.values import MAX_UNITS, MONEY_DECIMALS
 
 DECIMAL_PATTERN = r"^[0-9]{1,15}(\.[0-9]{1,12})?$"
 
@@ -73,6 +73,11 @@ def from_units(units: int, decimals: int) -> str:
     sign = "-" if units < 0 else ""
     digits = str(abs(units)).rjust(decimals + 1, "0")
     return f"{sign}{digits[:-decimals]}.{digits[-decimals:]}"
+
+
+def money_text(units: int) -> str:
+    """Units of money without the zeros that say nothing: a currency has no decimals of its own."""
+    return from_units(units, MONEY_DECIMALS).rstrip("0").rstrip(".")
 
 
 def ratio_from_units(numerator: int, denominator: int, decimals: int) -> str:

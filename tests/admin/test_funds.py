@@ -35,8 +35,8 @@ def test_paying_in_asks_and_then_it_can_be_traded_with(market, root):
     place(market.bob, "sell", "1", "100")
     place(market.alice, "buy", "1", "100")
     page = text(root.get(change_url(row)))
-    assert "<td>ACME</td><td>0</td><td>1</td>" in page
-    assert "<td>USD</td><td>1000.5</td><td>900.5</td>" in page
+    assert "<td>ACME</td><td>0</td><td>1</td><td>0</td>" in page
+    assert "<td>USD</td><td>1000.5</td><td>900.5</td><td>0</td>" in page
 
     assert "0.5 USD paid out." in messages_of(pay(root, row, OUT))
     assert "Nothing was changed" in messages_of(pay(root, row, {**OUT, "amount": "900.01"}))

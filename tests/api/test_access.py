@@ -24,6 +24,7 @@ GET    instruments                     200 200 200 200 200 401 401 200
 GET    instruments/ACME-USD            200 200 200 200 200 401 401 200
 GET    instruments/ACME-USD/book       200 200 200 200 200 401 401 200
 GET    instruments/ACME-USD/trades     200 200 200 200 200 401 401 200
+GET    instruments/ACME-USD/candles    200 200 200 200 200 401 401 200
 GET    orders                          200 200 200 403 403 401 401 401
 POST   orders                          201 201 403 403 201 401 401 401
 POST   orders/batch                    200 200 403 403 200 401 401 401
@@ -32,7 +33,9 @@ POST   cancel-after                    200 200 403 200 200 401 401 401
 GET    orders/<own>                    200 404 200 403 403 401 401 401
 GET    orders/<own>/events             200 404 200 403 403 401 401 401
 GET    orders/by-client-id/own         200 404 200 403 403 401 401 401
+GET    account                         200 200 200 403 403 401 401 401
 GET    account/limits                  200 200 200 403 403 401 401 401
+GET    positions                       200 200 200 403 403 401 401 401
 GET    fills                           200 200 200 403 403 401 401 401
 GET    events                          200 200 200 403 403 401 401 401
 GET    snapshots                       200 200 200 403 403 401 401 401

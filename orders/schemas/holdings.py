@@ -1,0 +1,55 @@
+"""What an account has, on the wire: positions and money."""
+
+from pydantic import BaseModel, Field
+
+from orders.schemas.answers import LimitsOut
+from orders.schemas.orders import SymbolText
+from orders.schemas.query import PageQuery
+
+
+class PositionQuery(PageQuery):
+    """Which of the account's positions."""
+
+    symbol: SymbolText | None = None
+
+
+class PositionOut(BaseModel):
+    """What the account has of an instrument, by the average-cost method. Money has price's and quantity's decimals together."""
+
+    symbol: str
+    quantity: str = Field(description="The net position; below zero when sold short.")
+    bought: str
+    sold: str
+    bought_notional: str
+    sold_notional: str
+    average_price: str | None = Field(
+        description="With four decimals more than a price; null where the position is zero."
+    )
+    realized_pnl: str
+    mark_price: str | None = Field(description="The last price.")
+    unrealized_pnl: str | None = Field(description="At the mark price.")
+
+
+class PositionPage(BaseModel):
+    results: list[PositionOut]
+    next: str | None
+
+
+class BalanceOut(BaseModel):
+    """Money of one currency on one shard: what was paid in and traded, and what resting orders need of it.
+
+    Only a funded account cannot trade more than is available; of others it is an account of what they traded.
+    """
+
+    currency: str
+    shard: int
+    total: str
+    held: str
+    available: str
+
+
+class AccountOut(LimitsOut):
+    """The account, its limits, its money, and what the credentials of this request may do."""
+
+    scopes: list[str]
+    balances: list[BalanceOut]
