@@ -139,6 +139,8 @@ class PlaceBatch(Command):
         # Which orders the last message held, and which may have been placed without our knowing.
         self._sent: list[int] = []
         self._doubts: set[int] = set()
+        # Why each of the others has not been placed yet.
+        self._problems: dict[int, Problem] = {}
 
     def message(self) -> Body:
         self._sent = []
@@ -156,7 +158,7 @@ class PlaceBatch(Command):
         return Again()
 
     def expired(self) -> Done:
-        return self._settle_rest(self._problem)
+        return self._settle_rest()
 
     def _open(self) -> list[int]:
         return [index for index, result in enumerate(self._results) if result is None]
@@ -177,20 +179,23 @@ class PlaceBatch(Command):
         if problem.outcome == "unknown":
             self._doubts.add(index)
         if problem.outcome == "unknown" or problem.retryable:
+            self._problems[index] = problem
             return True
         self._results[index] = Refused(problem)
         return False
 
     def _failed(self, problem: Problem) -> Step:
-        self._problem = problem
+        self._problems.update(dict.fromkeys(self._sent, problem))
         if problem.outcome == "unknown":
             self._doubts.update(self._sent)
         if problem.outcome == "unknown" or problem.retryable:
             return Again(later=True)
-        return self._settle_rest(problem)
+        self._problems.update(dict.fromkeys(self._open(), problem))
+        return self._settle_rest()
 
-    def _settle_rest(self, problem: Problem | None) -> Done:
+    def _settle_rest(self) -> Done:
         for index in self._open():
+            problem = self._problems.get(index)
             if index in self._doubts:
                 self._results[index] = Unknown("place", client_order_ids=[self._orders[index]["client_order_id"]])
             else:
