@@ -1,150 +1,177 @@
-"""The examples of docs/websocket.md are what the service takes and says."""
+"""docs/websocket.md tells what the service takes and says: its examples are those of the models, its numbers those in force."""
 
 import json
 import re
+from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from matching.auction import Uncross
 from matching.events import FILL_MAKER, KIND_NAMES
+from matching.lifecycle import TRANSITIONS
 from matching.values import AUCTION, BUY, CONTINUOUS, PARTIALLY_FILLED, PHASE_NAMES, SELL
-from orders.feed import books, frames
+from orders.candles import INTERVALS, Candle
+from orders.feed import books, candles, frames, reading, tapes
 from orders.feed.books import BookFeed
+from orders.feed.frames import Frame
+from orders.feed.life import HEARTBEAT_SECONDS
 from orders.feed.publisher import BookChange, Execution, TradeTold
 from orders.feed.sessions import SessionView
+from orders.feed.tickers import TickerView
 from orders.levels import InstrumentLevels
 from orders.schemas import socket
-from orders.schemas.problems import Problem, ProblemError
+from orders.schemas.closing import CLOSE_CODES
+from orders.schemas.examples import EXAMPLES, read_all
+from orders.schemas.orders import MAX_BATCH
+from orders.schemas.problems import ProblemError
+from orders.schemas.render import position_out
+from orders.schemas.replies import SERVER_MESSAGES
 from orders.selectors import InstrumentInfo
-from orders.sockets import protocol as core
 from orders.sockets.protocol import SocketProtocol
+from orders.status import OPEN, ShardStatus
+from tests.support import wire
 
+ACME = InstrumentInfo(1, "ACME-USD", 0, 2, 3)
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "websocket.md").read_text()
 ACME = InstrumentInfo(1, "ACME-USD", 0, 2, 3)
+SHOWN = [value for block in re.findall(r"```json\n(.*?)```", DOCUMENT, re.DOTALL) for value in read_all(block)]
+KNOWN = [example for examples in EXAMPLES.values() for example in examples]
 
 
-def examples() -> list[dict]:
-    """Every JSON object of the document's code blocks."""
-    found = []
-    decoder = json.JSONDecoder()
-    for block in re.findall(r"```json\n(.*?)```", DOCUMENT, re.DOTALL):
-        rest = block.strip()
-        while rest:
-            value, end = decoder.raw_decode(rest)
-            found.append(value)
-            rest = rest[end:].strip()
-    return found
-
-
-def said() -> dict[tuple, dict]:
-    """One message of each kind as the service says it, by channel (or op) and type."""
-    book = BookFeed(ACME)
-    book.load(InstrumentLevels(ACME, 1042, 0, [(BUY, 9998, 10000, 2)]), 3, 0)
-    snapshot = book.snapshot(25)
-    book.open_window(25)
-    ((_, update),) = book.apply(BookChange(1, 1044, 1042, ((BUY, 9998, 0, 0),)), 0)
-    trade = frames.trade(ACME, TradeTold(1040, 9999, 2000, SELL, 0))
-    execution = Execution(7, 1045, 1042, FILL_MAKER, 99, "a-1", 1, BUY, 9998, 1000, 9000, 1000, PARTIALLY_FILLED, 0, 0)
-    call = SessionView(3, 1042, AUCTION, 1_795_368_900_000_000, Uncross(9998, 12_000, -5000), 0)
-    trading = SessionView(3, 1051, CONTINUOUS, 0, None, 0)
-    protocol = SocketProtocol(actor=None, public_market_data=True, connection_id="5f0c")
-    protocol.receive('{"op":"ping","id":7}', 0)
-    told = [
-        snapshot,
-        update,
-        frames.resync("book", "ACME-USD", "gap"),
-        frames.trades(ACME, "snapshot", epoch=3, sequence=1040, previous=None, told=[trade]),
-        frames.trades(ACME, "update", epoch=3, sequence=1047, previous=1040, told=[trade, trade]),
-        frames.session(ACME, "snapshot", epoch=3, sequence=1042, session=call, at=0),
-        frames.session(ACME, "update", epoch=3, sequence=1051, session=trading, at=0),
-        frames.executions_snapshot(account="alice", shard_id=0, epoch=3, sequence=1042),
-        frames.execution(ACME, shard_id=0, epoch=3, told=execution),
-        protocol.to_send(),
-        frames.heartbeat({0: (3, 1047)}, 0),
-        frames.server_shutdown(),
-    ]
-    messages = [json.loads(frame.data) for frame in told]
-    return {(message.get("channel") or message["op"], message.get("type")): message for message in messages}
-
-
-def shape(value: object) -> object:
-    """Names and kinds, without the values."""
-    if isinstance(value, dict):
-        return {name: shape(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [shape(inner) for inner in value[:1]]
-    return type(value).__name__
-
-
-from_client = [message for message in examples() if message.get("op") in ("auth", "subscribe", "unsubscribe", "ping")]
-from_server = [message for message in examples() if message not in from_client and message.get("op") != "ack"]
-
-
-@pytest.mark.parametrize("message", from_client, ids=json.dumps)
-def test_what_clients_send_is_taken(message):
-    assert socket.parse_message(message).op == message["op"]
-
-
-@pytest.mark.parametrize("message", from_server, ids=lambda message: str(message)[:60])
-def test_what_the_server_says_has_the_shape_shown(message):
-    ours = said()[message.get("channel") or message["op"], message.get("type")]
-    assert list(message) == list(ours)
-    if not message.get("asks") == message.get("bids") == []:
-        assert shape(message) == shape(ours)
+@pytest.mark.parametrize("message", SHOWN, ids=lambda message: json.dumps(message)[:80])
+def test_an_example_of_the_page_is_one_of_a_model(message):
+    """Those are read by their models, and by the schemas, in tests/api/test_asyncapi.py."""
+    assert message in KNOWN
 
 
 def test_every_kind_of_message_is_shown():
-    shown = {(message.get("channel") or message["op"], message.get("type")) for message in from_server}
-    assert shown == set(said())
-    assert {message["op"] for message in from_client} == {"auth", "subscribe", "unsubscribe", "ping"}
+    answers = {kind for model in SERVER_MESSAGES for kind in wire.kinds_of(model)}
+    shown = {wire.kind_of(message) for message in SHOWN}
+    # Whole states come alike at first and later.
+    alike = {("ticker", "snapshot"), ("status", "update")}
+    alike |= {("trades", "resync"), ("instruments", "resync")}
+    assert answers - shown == alike
+    asked = {(message["op"], message.get("channel")) for message in SHOWN if "op" in message}
+    for op in (*socket._BY_OP, *socket._BY_CHANNEL):
+        assert op in {name for name, _ in asked}
+    for channel in socket._BY_CHANNEL["subscribe"]:
+        assert ("subscribe", channel) in asked and f"| `{channel}` |" in DOCUMENT
 
 
-def test_the_book_of_the_example_has_the_checksum_of_the_example():
-    ours, shown = said()["book", "snapshot"], next(m for m in from_server if m.get("type") == "snapshot")
-    assert ours["checksum"] == shown["checksum"] == 2589312360
-    assert ours["bids"] == shown["bids"]
-    assert said()["book", "update"]["bids"] == [["99.98", "0.000", 0]]
+def at(clock: str) -> int:
+    """A moment of the day of the examples, in microseconds since 1970."""
+    moment = datetime.fromisoformat(f"2026-11-22T{clock}+00:00")
+    return int(moment.timestamp()) * 1_000_000
 
 
-def test_every_step_of_an_order_and_every_phase_is_named():
-    of_orders = ("accepted", "rejected", "fill_maker", "fill_taker", "amended", "replaced", "decremented")
-    of_orders += ("triggered", "released", "replenished", "canceled", "expired")
-    assert set(of_orders) < set(KIND_NAMES)
-    for name in (*of_orders, *PHASE_NAMES):
+def book_said() -> list[Frame]:
+    book = BookFeed(ACME)
+    book.load(InstrumentLevels(ACME, 1042, 0, [(BUY, 9998, 10000, 2)]), 3, at("17:30:52"))
+    snapshot = book.snapshot(25)
+    book.open_window(25)
+    ((_, update),) = book.apply(BookChange(1, 1044, 1042, ((BUY, 9998, 0, 0),)), at("17:30:53"))
+    return [snapshot, update, frames.resync("book", "ACME-USD", "gap")]
+
+
+def trades_said() -> list[Frame]:
+    first, second, third = (
+        frames.trade(ACME, TradeTold(*told))
+        for told in (
+            (1040, 9999, 2000, SELL, at("17:30:50")),
+            (1045, 9998, 1000, SELL, at("17:30:53")),
+            (1047, 9997, 1000, SELL, at("17:30:53")),
+        )
+    )
+    minute = Candle(at("17:30:00"), 10000, 10002, 9999, 9999, 14000, 0, 5, 1040)
+    later = minute._replace(low=9997, close=9997, volume=16000, trades=7, last_sequence=1047)
+    day = TickerView(
+        *(3, 1047, 9997, (9996, 4000, 1), (9999, 12500, 3), 9874, 10002, 9870),
+        *(214_500, 9941 * 214_500, 61, at("17:30:53")),
+    )
+    return [
+        frames.trades(ACME, "snapshot", epoch=3, sequence=1040, previous=None, told=[first]),
+        frames.trades(ACME, "update", epoch=3, sequence=1047, previous=1040, told=[second, third]),
+        frames.candles(ACME, "1m", "snapshot", epoch=3, sequence=1040, previous=None, told=[minute]),
+        frames.candles(ACME, "1m", "update", epoch=3, sequence=1047, previous=1040, told=[later]),
+        frames.resync("candles", "ACME-USD", "slow_reader", INTERVALS.index("1m")),
+        frames.ticker(ACME, "update", day),
+    ]
+
+
+def markets_said() -> list[Frame]:
+    call = SessionView(3, 1042, AUCTION, at("17:35:00"), Uncross(9998, 12_000, -5000), at("17:30:52"))
+    trading = SessionView(3, 1051, CONTINUOUS, 0, None, at("17:35:00"))
+    return [
+        frames.session(ACME, "snapshot", epoch=3, sequence=1042, session=call, at=call.at),
+        frames.session(ACME, "update", epoch=3, sequence=1051, session=trading, at=trading.at),
+        frames.status("snapshot", [ShardStatus(0, OPEN, 3, 1047)], at("17:30:53")),
+    ]
+
+
+def account_said() -> list[Frame]:
+    step = Execution(
+        *(7, 1045, 1042, FILL_MAKER, 257613953212416000, "a-1", 1, BUY, 9998, 1000, 9000, 1000),
+        *(PARTIALLY_FILLED, 0, at("17:30:53")),
+    )
+    before = SimpleNamespace(
+        bought=3000, sold=5000, bought_notional=29_700_000, sold_notional=50_000_000, cost=-20_000_000
+    )
+    after = SimpleNamespace(
+        bought=4000, sold=5000, bought_notional=39_698_000, sold_notional=50_000_000, cost=-10_000_000
+    )
+    place = {"account": "alice", "shard_id": 0, "epoch": 3}
+    return [
+        frames.executions_snapshot(**place, sequence=1042),
+        frames.execution(ACME, shard_id=0, epoch=3, told=step),
+        frames.positions_snapshot(**place, sequence=1042, told=[position_out(before, ACME, 9999)]),
+        frames.position(**place, sequence=1045, told=position_out(after, ACME, 9998)),
+    ]
+
+
+def connection_said() -> list[Frame]:
+    protocol = SocketProtocol(actor=None, public_market_data=True, connection_id="5f0c…")
+    protocol.receive('{"op":"ping","id":13}', at("17:30:52"))
+    protocol.refused(2, ProblemError("unknown_symbol", "There is no instrument 'NOPE'."))
+    return [
+        *(protocol.to_send(), protocol.to_send()),
+        *(frames.heartbeat({0: (3, 1047)}, at("17:30:55")), frames.server_shutdown()),
+    ]
+
+
+@pytest.mark.parametrize("said", [book_said, trades_said, markets_said, account_said, connection_said])
+def test_the_service_says_what_the_examples_show(said):
+    for frame in said():
+        message = json.loads(frame.data)
+        assert message in KNOWN
+        (example,) = (example for example in KNOWN if example == message)
+        assert list(example) == list(message), "fields in the same order"
+
+
+def test_every_step_of_an_order_every_phase_and_every_interval_is_named():
+    for name in {KIND_NAMES[kind] for _, kind in TRANSITIONS}.union(PHASE_NAMES, INTERVALS):
         assert f"`{name}`" in DOCUMENT
 
 
-def test_the_session_of_the_example_is_told_so():
-    (shown,) = (m for m in from_server if m.get("channel") == "instruments" and m["type"] == "snapshot")
-    ours = said()["instruments", "snapshot"]
-    for name in ("state", "phase_ends_at", "indicative_price", "indicative_volume", "indicative_surplus"):
-        assert ours[name] == shown[name]
-
-
-def test_the_answers_shown_are_given():
-    good, bad = (message for message in examples() if message.get("op") == "ack")
-    protocol = SocketProtocol(actor=None, public_market_data=True, connection_id="5f0c")
-    protocol.refused(2, ProblemError("unknown_symbol", "There is no instrument 'NOPE'."))
-    ours = json.loads(protocol.to_send().data)
-    bad["problem"]["request_id"] = ours["problem"]["request_id"]
-    assert ours == bad and Problem.model_validate(bad["problem"])
-    assert list(good) == ["op", "id", "ok", "account", "scopes"]
+def test_the_close_codes_of_the_page_are_those_of_the_registry():
+    told = re.findall(r"^\| (\d{4}) \| (.+) \|$", DOCUMENT, re.MULTILINE)
+    assert told == [(str(code), meaning) for code, meaning in CLOSE_CODES.items()]
 
 
 @pytest.mark.parametrize(
     "stated",
     [
-        f"up to {50}",
-        f"{core.MAX_WAITING_MARKET:,} public messages",
-        f"{core.MAX_WAITING:,} waiting messages",
-        f"more than {core.MAX_SUBSCRIPTIONS} subscriptions",
-        f"above {core.MAX_MESSAGE_BYTES // 1024} KiB",
+        f"latest trades (up to {tapes.TAPE_LENGTH})",
+        f"latest candles (up to {candles.CHART_LENGTH})",
+        f"more than {reading.MAX_RESUME_EVENTS:,} missed events",
         f"{socket.DEFAULT_DEPTH} (default)",
-        "Twenty such answers",
+        f"(1 to {socket.MAX_SYMBOLS})",
+        f"up to {MAX_BATCH}, each on its own",
+        f"comes every {HEARTBEAT_SECONDS} seconds",
         "432354406",
     ],
 )
 def test_the_bounds_stated_are_those_in_force(stated):
     assert stated in DOCUMENT
-    assert core.MAX_STRIKES == 20 and books.reading.MAX_RESUME_EVENTS == 10_000
+    assert books.SNAPSHOT_SECONDS == 60, "about once a minute"
