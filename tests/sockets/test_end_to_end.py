@@ -10,6 +10,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from tests.feed.client import BookClient
+from tests.support import wire
 from tests.support.server import Server
 
 BOOK = "/api/v1/instruments/ACME-USD/book?depth=25"
@@ -37,9 +38,9 @@ def open_socket(server: Server, **options: Any) -> ClientConnection:
 
 
 def hear(socket: ClientConnection) -> dict[str, Any]:
-    """The next message that is not a heartbeat."""
+    """The next message that is not a heartbeat. All are as the models say."""
     while True:
-        message = json.loads(socket.recv(timeout=10))
+        message = wire.told(socket.recv(timeout=10))
         if message.get("op") != "heartbeat":
             return message
 
