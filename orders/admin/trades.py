@@ -12,7 +12,7 @@ from orders.admin.filters import AccountFilter, SymbolFilter
 from orders.admin.lists import BEFORE, Found, HistoryAdmin, Term, as_before
 from orders.models import Event, Order, Position, Trade
 from orders.schemas.decimals import ratio_from_units
-from orders.schemas.render import trade_id
+from orders.schemas.render import position_out, trade_id
 
 # An account's newest fills among which its trades are looked for at a time.
 MAX_FILLS = 1_000
@@ -125,6 +125,7 @@ class PositionAdmin(HistoryAdmin):
     search_help_text = "Account name or symbol, exactly."
     fieldsets = (
         (None, {"fields": ("account_name", "symbol", "net_quantity", "links")}),
+        ("Profit and loss", {"fields": ("average_price", "realized", "mark", "unrealized")}),
         ("Bought", {"fields": ("bought_quantity", "bought_value", "average_bought")}),
         ("Sold", {"fields": ("sold_quantity", "sold_value", "average_sold")}),
     )
@@ -173,6 +174,22 @@ class PositionAdmin(HistoryAdmin):
         info = display.instrument_of(row)
         return ratio_from_units(notional, quantity, info.price_decimals) if quantity and info else None
 
+    @display.column("average price", empty="the position is zero")
+    def average_price(self, row: Position) -> str | None:
+        return _told(row)["average_price"]
+
+    @display.column("realized")
+    def realized(self, row: Position) -> str:
+        return _told(row)["realized_pnl"]
+
+    @display.column("last price")
+    def mark(self, row: Position) -> str | None:
+        return _told(row)["mark_price"]
+
+    @display.column("unrealized")
+    def unrealized(self, row: Position) -> str | None:
+        return _told(row)["unrealized_pnl"]
+
     @display.column("see also")
     def links(self, row: Position) -> Any:
         return display.together(
@@ -181,3 +198,8 @@ class PositionAdmin(HistoryAdmin):
                 display.list_link(Trade, "the account's trades", account=row.account.name),
             )
         )
+
+
+def _told(row: Position) -> dict[str, Any]:
+    """A position as its holder is told, with what it has gained and would gain."""
+    return position_out(row, row.instrument, row.instrument.last_price)

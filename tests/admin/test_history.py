@@ -136,6 +136,10 @@ def test_decimals_and_names_instead_of_units_and_numbers(history, root):
     page = text(root.get(list_url(Position)))
     assert "6.500" in page  # alice: 4 of the resting order, 2.5 of the market order
     assert "650.04500" in page  # 4 x 99.98 + 2.5 x 100.05, with the decimals of both
+    alices = Position.objects.get(account=history.alice_account)
+    page = text(root.get(f"/admin/orders/position/{alices.pk}/change/"))
+    assert "100.006923" in page  # 650.045 / 6.5
+    assert "0.28000" in page  # 6.5 at the last price, 100.05, would bring 650.325
 
 
 def links(page: str) -> set[str]:
