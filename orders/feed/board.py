@@ -62,15 +62,19 @@ class Channel(Protocol):
 class ShardView:
     """Where a shard stands as far as the feed has heard, and whether its levels are being read."""
 
-    __slots__ = ("epoch", "last_beat", "loading", "missed", "sequence")
+    __slots__ = ("compared", "epoch", "heard", "last_beat", "loading", "missed", "sequence")
 
     def __init__(self) -> None:
         self.epoch = 0
         self.sequence = 0
-        # The sequence at the last heartbeat.
+        # The last commit that was heard of; what is read may be ahead of it.
+        self.heard = 0
+        # The same at the last heartbeat.
         self.last_beat = -1
         # The last commit about an instrument not known here, or after a gap: what was read before it is not enough.
         self.missed = 0
+        # How far everything has been compared with the tables.
+        self.compared = 0
         self.loading = False
 
 

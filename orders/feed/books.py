@@ -255,12 +255,15 @@ class Books:
         self._board.later(self.load, shard_id)
 
     def _distrust(self, book: BookFeed, reason: str) -> None:
+        self._lose(book, reason)
+        self._board.later(self.load, book.info.shard_id)
+
+    def _lose(self, book: BookFeed, reason: str) -> None:
         if book.live:
             frame = frames.resync(BOOK, book.info.symbol, reason)
             for depth in book.windows:
                 self._board.later(self._board.send, (BOOK, book.info.id, depth), frame)
         book.distrust()
-        self._board.later(self.load, book.info.shard_id)
 
     # Readers (in the loop)
 
@@ -282,7 +285,7 @@ class Books:
     def remind(self, second: int) -> None:
         """Tell the books whose turn it is in this second of the round as they stand: clients compare."""
         for book in self._books.values():
-            if book.live and book.info.id % SNAPSHOT_SECONDS == second % SNAPSHOT_SECONDS:
+            if book.live and (book.info.id + second) % SNAPSHOT_SECONDS == 0:
                 for depth in tuple(book.windows):
                     self._board.send((BOOK, book.info.id, depth), book.snapshot(depth))
 
@@ -311,6 +314,20 @@ class Books:
             if known:
                 self.distrust(shard_id, "epoch")
         shard.sequence = max(shard.sequence, sequence)
+        shard.heard = shard.heard or sequence
+        self._take(levels, epoch, sequence, sequence <= shard.heard)
+        if sequence <= shard.heard:
+            shard.compared = sequence
+        books = [book for book in self._books.values() if book.info.shard_id == shard_id]
+        if shard.compared < shard.missed or not all(book.live for book in books):
+            self._board.again(self.load, shard_id)
+
+    def _take(self, levels: list[InstrumentLevels], epoch: int, sequence: int, all_heard: bool) -> None:
+        """What was read. Where all commits in it were heard of, a book that does not have them has lost one."""
+        for found in levels:
+            book = self._book(found.info)
+            if all_heard and book.live and book.sequence < found.sequence:
+                self._lose(book, "gap")
         self._board.deliver()
         now = time_ns() // 1000
         for found in levels:
@@ -318,8 +335,6 @@ class Books:
             if not book.live and book.load(found, epoch, now):
                 self._tell_snapshots(book)
             self._found(found, epoch, sequence, now)
-        if any(not book.live for book in self._books.values() if book.info.shard_id == shard_id):
-            self._board.again(self.load, shard_id)
 
     def _tell_snapshots(self, book: BookFeed) -> None:
         for depth in self._board.depths(BOOK, book.info.id):

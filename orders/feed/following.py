@@ -153,6 +153,12 @@ class Followed(Generic[Kind]):
             if copy.info.shard_id == shard_id:
                 self._distrust(copy, reason)
 
+    def compare(self, instrument_id: int, sequence: int) -> None:
+        """The instrument's last trade, of which a commit has told: a copy that does not have it has lost it."""
+        for copy in self._copies.get(instrument_id, {}).values():
+            if copy.live and copy.sequence < sequence:
+                self._distrust(copy, "gap")
+
     def _distrust(self, copy: Kind, reason: str) -> None:
         if copy.live:
             self.lost(copy, reason)

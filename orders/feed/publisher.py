@@ -60,6 +60,20 @@ class Execution(NamedTuple):
     at: int
 
 
+class PositionTold(NamedTuple):
+    """A position that a commit changed, as it is now; ``sequence`` is the account's last event in it. See ``orders.costs``."""
+
+    account_id: int
+    instrument_id: int
+    sequence: int
+    bought: int
+    bought_notional: int
+    sold: int
+    sold_notional: int
+    cost: int
+    last_price: int
+
+
 class SessionTold(NamedTuple):
     """Where an instrument's session stands: its phase, when that ends by itself (0: not), and while an auction is called the
     uncross that would be now (None: nothing crosses)."""
@@ -82,6 +96,7 @@ class CommitMessage(NamedTuple):
     books: tuple[BookChange, ...]
     trades: tuple[TradesTold, ...]
     executions: tuple[Execution, ...]
+    positions: tuple[PositionTold, ...]
     instruments: tuple[int, ...]
 
 
@@ -118,6 +133,11 @@ class Publisher:
 
     def publish(self, batch: Batch, epoch: int, sequence: int, at: int) -> None:
         """After the commit: one message to every listener."""
+        executions = tuple(
+            self._execution(row, order)
+            for row, order in zip(batch.events, batch.event_orders, strict=True)
+            if order is not None
+        )
         message = CommitMessage(
             batch.shard_id,
             epoch,
@@ -127,11 +147,8 @@ class Publisher:
             self._session_changes(batch),
             self._book_changes(batch),
             self._trades_told(batch),
-            tuple(
-                self._execution(row, order)
-                for row, order in zip(batch.events, batch.event_orders, strict=True)
-                if order is not None
-            ),
+            executions,
+            self._positions_told(batch),
             tuple(batch.instruments),
         )
         self._sequence = sequence
@@ -167,6 +184,23 @@ class Publisher:
             found.append(TradesTold(instrument_id, self._trades.get(instrument_id, 0), tuple(trades)))
             self._trades[instrument_id] = trades[-1].sequence
         return tuple(found)
+
+    def _positions_told(self, batch: Batch) -> tuple[PositionTold, ...]:
+        """After the executions, which say how far each account has come."""
+        return tuple(
+            PositionTold(
+                account_id,
+                instrument_id,
+                self._accounts[account_id],
+                holding.bought,
+                holding.bought_notional,
+                holding.sold,
+                holding.sold_notional,
+                batch.costs[account_id, instrument_id],
+                holding.instrument.last_price,
+            )
+            for (account_id, instrument_id), holding in batch.holdings.items()
+        )
 
     def _execution(self, row: EventRow, order: Order) -> Execution:
         sequence = row.id & SEQUENCE_MASK

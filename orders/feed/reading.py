@@ -1,7 +1,7 @@
 """What the feed reads from the tables: always in a thread, each time with a connection that is closed afterwards."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.db import connection
 
@@ -9,8 +9,10 @@ from orders import selectors
 from orders.charts import Chart, latest_candles, minute_candles
 from orders.feed import frames
 from orders.feed.publisher import Execution, TradeTold
+from orders.holdings import position_list
 from orders.levels import InstrumentLevels, level_list
 from orders.schemas.problems import ProblemError, invalid
+from orders.schemas.render import position_out
 from orders.selectors import InstrumentInfo
 
 # Events a resume may bring; a client that was away longer reads them over REST first.
@@ -97,6 +99,12 @@ def executions(account_id: int, shard_id: int, after: int | None, epoch: int) ->
         told.append((row.sequence, previous, row.order_id, frame))
         previous = row.sequence
     return start, told
+
+
+def positions(account_id: int, shard_id: int) -> tuple[int, int, list[dict[str, Any]]]:
+    """Epoch, the account's last order event and all its positions on a shard, in one consistent read."""
+    epoch, sequence, rows = position_list(account_id, shard_id)
+    return epoch, sequence, [position_out(row, row.instrument, row.instrument.last_price) for row in rows]
 
 
 def _expect_reached(shard_id: int, after: int) -> None:

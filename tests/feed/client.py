@@ -32,6 +32,7 @@ class BookClient:
         self.waiting = True
         self.resyncs: list[str] = []
         self.snapshots = 0
+        self.reminders = 0
         self.sequences: list[int] = []
 
     @property
@@ -58,12 +59,18 @@ class BookClient:
     def _snapshot(self, message: dict[str, Any]) -> None:
         if message["epoch"] < self.epoch or message["previous"] is not None:
             raise Broken(f"no snapshot to begin with: {message}")
+        known = (self.bids, self.asks)
         for side in ("bids", "asks"):
             self.sides[side] = {level[0]: level for level in message[side]}
             if len(message[side]) > self.depth:
                 raise Broken("more levels than asked for")
         if (message["bids"], message["asks"]) != (self.bids, self.asks):
             raise Broken("a snapshot is best first")
+        if not self.waiting and (self.epoch, self.sequence) == (message["epoch"], message["sequence"]):
+            self.reminders += 1
+            if known != (message["bids"], message["asks"]):
+                raise Broken(f"a snapshot of what is known that says otherwise: {message}")
+            return
         self.epoch, self.sequence = message["epoch"], message["sequence"]
         self.waiting = False
         self.snapshots += 1

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic, sleep
 from typing import Any
+from unittest.mock import patch
 
+from orders.feed import books
 from orders.feed.board import Key
 from orders.feed.frames import Frame
 from orders.feed.hub import Hub, hub
@@ -124,8 +126,13 @@ def wait_until(condition: Callable[[], Any], what: str = "it to happen") -> None
 
 
 @contextmanager
-def running_feed() -> Iterator[Feed]:
-    """Engine and hub on the test database."""
+def running_feed(snapshot_seconds: int = 10**9) -> Iterator[Feed]:
+    """Engine and hub on the test database. Books' snapshots come unasked only where a test wants them."""
+    with patch.object(books, "SNAPSHOT_SECONDS", snapshot_seconds):
+        yield from _running_feed()
+
+
+def _running_feed() -> Iterator[Feed]:
     loop = LoopThread()
     feed = Feed(loop)
     try:

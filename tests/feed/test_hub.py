@@ -8,9 +8,9 @@ import pytest
 
 from matching.values import BUY, SELL
 from orders import gateway, selectors, status
-from orders.feed import hub as hub_module
-from orders.feed import reading
-from orders.feed.hub import Hub, Life
+from orders.feed import frames, life, reading
+from orders.feed.hub import Hub
+from orders.feed.life import Life
 from orders.schemas.orders import AmendOrder
 from orders.schemas.problems import ProblemError
 from orders.schemas.render import level_out
@@ -161,10 +161,8 @@ def test_the_trades_told_are_those_of_the_tables(feed, acme, alice, bob):
 
 def test_a_message_is_encoded_once_and_only_where_somebody_listens(feed, acme, alice, monkeypatch):
     encoded = []
-    original = hub_module.frames.book_update
-    monkeypatch.setattr(
-        hub_module.frames, "book_update", lambda *args, **kwargs: encoded.append(1) or original(*args, **kwargs)
-    )
+    original = frames.book_update
+    monkeypatch.setattr(frames, "book_update", lambda *args, **kwargs: encoded.append(1) or original(*args, **kwargs))
     actor = actor_for(alice)
     place(actor, price="99")
     settled(feed)
@@ -299,9 +297,8 @@ def test_more_waiting_than_may_wait_means_reading_anew(feed, acme, alice, monkey
     sink = feed.subscribe_book(acme, 10)
     place(actor_for(alice), price="99")
     settled(feed)
-    life = feed.hub._life
-    monkeypatch.setattr(hub_module, "MAX_WAITING_COMMITS", 0)
-    life.take(feed.heard[-1])
+    monkeypatch.setattr(life, "MAX_WAITING_COMMITS", 0)
+    feed.hub._life.take(feed.heard[-1])
     wait_until(lambda: len(sink.of("book", "snapshot")) == 2, "a new snapshot")
     assert followed(sink, 10).resyncs == ["gap"]
 
@@ -457,10 +454,8 @@ def test_every_new_step_is_told_and_told_again_to_who_resumes(feed, acme, alice,
 
 def test_nothing_is_encoded_for_accounts_nobody_listens_to(feed, acme, alice, bob, monkeypatch):
     encoded = []
-    original = hub_module.frames.execution
-    monkeypatch.setattr(
-        hub_module.frames, "execution", lambda *args, **kwargs: encoded.append(1) or original(*args, **kwargs)
-    )
+    original = frames.execution
+    monkeypatch.setattr(frames, "execution", lambda *args, **kwargs: encoded.append(1) or original(*args, **kwargs))
     private = feed.open_executions(alice)
     place(actor_for(bob))
     settled(feed)
@@ -510,7 +505,7 @@ def test_too_much_missed_and_numbers_from_the_future_are_refused(feed, acme, ali
         with pytest.raises(ProblemError) as refused:
             feed.open_executions(alice, after)
         assert refused.value.errors[0]["code"] == "not_reached"
-    assert feed.hub._life.streams._streams == {}
+    assert feed.hub._life.executions.streams == {}
 
 
 def test_an_account_defined_between_its_orders_does_not_break_the_chain(feed, acme, alice):
