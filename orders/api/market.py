@@ -12,8 +12,18 @@ from orders.api.rendering import instrument_body, page, trade_body
 from orders.api.schema import documented
 from orders.feed.hub import hub
 from orders.models import Instrument
-from orders.schemas.market import BookOut, BookQuery, InstrumentOut, InstrumentPage, TradePage, TradeQuery
-from orders.schemas.render import level_out, wire_time
+from orders.schemas.market import (
+    BookOut,
+    BookQuery,
+    InstrumentOut,
+    InstrumentPage,
+    TickerOut,
+    TickerPage,
+    TradePage,
+    TradeQuery,
+)
+from orders.schemas.render import level_out, ticker_out, wire_time
+from orders.selectors import InstrumentInfo
 
 
 class InstrumentViewSet(ApiViewSet):
@@ -66,6 +76,30 @@ class InstrumentViewSet(ApiViewSet):
         )
 
     @documented(
+        "ticker_list",
+        "All instruments at a glance, by symbol",
+        TickerPage,
+        tag="market data",
+        need=MARKET_DATA,
+    )
+    def tickers(self, request: ApiRequest) -> Response:
+        return Response(
+            page([_ticker(selectors.instrument_by_id(row.id)) for row in selectors.instrument_list()], None)
+        )
+
+    @documented(
+        "ticker_get",
+        "An instrument at a glance, and its last 24 hours",
+        TickerOut,
+        tag="market data",
+        need=MARKET_DATA,
+        errors=("unknown_symbol",),
+    )
+    def ticker(self, request: ApiRequest, symbol: str) -> Response:
+        """The last 24 hours are 1,440 minutes, the one that runs included. The same as on the WebSocket's channel `ticker`."""
+        return Response(_ticker(selectors.instrument_by_symbol(path_symbol(symbol))))
+
+    @documented(
         "trade_list",
         "Public trades, newest first",
         TradePage,
@@ -79,6 +113,10 @@ class InstrumentViewSet(ApiViewSet):
             symbol=path_symbol(symbol), cursor=self.query.cursor, limit=self.query.limit
         )
         return Response(page([trade_body(row) for row in rows], following))
+
+
+def _ticker(info: InstrumentInfo) -> dict[str, Any]:
+    return {"symbol": info.symbol, **ticker_out(hub().ticker(info.id), info)}
 
 
 def _instrument(row: Instrument) -> dict[str, Any]:

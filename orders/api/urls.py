@@ -16,6 +16,8 @@ urlpatterns = [
     path("instruments/<str:symbol>", InstrumentViewSet.as_view({"get": "retrieve"})),
     path("instruments/<str:symbol>/book", InstrumentViewSet.as_view({"get": "book"})),
     path("instruments/<str:symbol>/trades", InstrumentViewSet.as_view({"get": "trades"})),
+    path("instruments/<str:symbol>/ticker", InstrumentViewSet.as_view({"get": "ticker"})),
+    path("tickers", InstrumentViewSet.as_view({"get": "tickers"})),
     path("instruments/<str:symbol>/candles", CandleViewSet.as_view({"get": "list"})),
     path("orders", OrderViewSet.as_view({"get": "list", "post": "create", "delete": "cancel_matching"})),
     path("orders/batch", OrderViewSet.as_view({"post": "batch"})),

@@ -221,10 +221,18 @@ class Tickers(Followed[Ticker]):
             copy.asked_at = monotonic()
             copy.attempt += not copy.live
             attempt, is_live = copy.attempt, copy.live
-        answer = None if is_live else copy.read()
+        answer, error = (None, None) if is_live else _read(copy)
         with self.board.lock:
             self.board.settle()
-            if answer is not None:
-                self.read(copy, attempt, answer)
+            if not is_live:
+                self.read(copy, attempt, answer, error)
+                self.board.call_soon(self.board.flush)
             copy.pass_time(now())
             return self._view(copy)
+
+
+def _read(ticker: Ticker) -> tuple[Chart | None, Exception | None]:
+    try:
+        return ticker.read(), None
+    except Exception as error:
+        return None, error

@@ -148,6 +148,36 @@ class TradePage(BaseModel):
     next: str | None
 
 
+class TickerOut(BaseModel):
+    """An instrument at a glance. Null where there is nothing: no order on a side, no trade yet, none in the last 24 hours.
+
+    `open` to `trades` are of the last 24 hours; `change` is `last` less `open`.
+    """
+
+    symbol: str
+    epoch: int
+    sequence: int = Field(description="The larger one of the book's and the last trade's.")
+    last: str | None
+    bid: str | None
+    bid_quantity: str | None
+    ask: str | None
+    ask_quantity: str | None
+    open: str | None
+    high: str | None
+    low: str | None
+    volume: str
+    vwap: str | None = Field(description="The average price by quantity, rounded half up.")
+    change: str | None
+    change_percent: str | None
+    trades: int
+    time: str
+
+
+class TickerPage(BaseModel):
+    results: list[TickerOut]
+    next: str | None
+
+
 class SnapshotOut(BaseModel):
     """A saved book: true from event ``sequence`` of its shard at least through ``saved_through``."""
 

@@ -18,6 +18,7 @@ TABLE = """
 GET    time                            200 200 200 200 200 200 200 200
 GET    status                          200 200 200 200 200 200 200 200
 GET    schema                          200 200 200 200 200 200 200 200
+GET    asyncapi                        200 200 200 200 200 200 200 200
 GET    docs                            200 200 200 200 200 200 200 200
 GET    nothing                         404 404 404 404 404 404 404 404
 GET    instruments                     200 200 200 200 200 401 401 200
@@ -25,6 +26,8 @@ GET    instruments/ACME-USD            200 200 200 200 200 401 401 200
 GET    instruments/ACME-USD/book       200 200 200 200 200 401 401 200
 GET    instruments/ACME-USD/trades     200 200 200 200 200 401 401 200
 GET    instruments/ACME-USD/candles    200 200 200 200 200 401 401 200
+GET    instruments/ACME-USD/ticker     200 200 200 200 200 401 401 200
+GET    tickers                         200 200 200 200 200 401 401 200
 GET    orders                          200 200 200 403 403 401 401 401
 POST   orders                          201 201 403 403 201 401 401 401
 POST   orders/batch                    200 200 403 403 200 401 401 401

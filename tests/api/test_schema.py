@@ -163,7 +163,7 @@ def test_answers_are_as_promised(api: Api):
         "positions",
     ):
         check(api.get(path).body, f"/api/v1/{path}", "GET", 200)
-    for path in ("", "/book", "/trades", "/candles"):
+    for path in ("", "/book", "/trades", "/candles", "/ticker"):
         check(api.get(f"instruments/ACME-USD{path}").body, "/api/v1/instruments/{symbol}" + path, "GET", 200)
 
 
