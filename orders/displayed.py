@@ -39,8 +39,8 @@ _LOSSES = frozenset((CANCELED, EXPIRED, DECREMENTED))
 
 
 # An event of the instrument: sequence, kind, order (None of the instrument's own), price, quantity, remaining, status, reason,
-# other, detail; and of an order that it accepts, from its row: side, group, displayed quantity as it is now. A plain tuple, as
-# databases give them: of a million, names would cost more than the rest.
+# other, detail; and from the order's row, for the event that accepts it: side, group, displayed quantity as it is now. A plain
+# tuple, as databases give them: of a million, names would cost more than the rest.
 Step = tuple[int, int, int | None, int, int, int, int | None, int, int, str | None, int | None, int | None, int | None]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-SUITES = ("tests/engine", "tests/models", "tests/test_snapshots.py")
+SUITES = ("tests/engine", "tests/models", "tests/test_snapshots.py", "tests/test_history.py")
 
 
 @pytest.mark.slow
@@ -17,7 +17,7 @@ def test_the_engine_on_postgresql(postgres_url: str) -> None:
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *SUITES],
         cwd=ROOT,
         # Every long run is as random as the next: a quarter of them will do on a second database.
-        env={**os.environ, "DATABASE_URL": postgres_url, "OMS_RECOVERY_RUNS": "15"},
+        env={**os.environ, "DATABASE_URL": postgres_url, "OMS_RECOVERY_RUNS": "15", "OMS_HISTORY_RUNS": "5"},
         capture_output=True,
         text=True,
         timeout=600,
