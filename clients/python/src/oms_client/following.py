@@ -97,7 +97,9 @@ class ChainFollower(Follower):
         if self._resynced(message):
             return ()
         kind = message.get("type")
-        epoch, sequence = whole(message, "epoch"), whole(message, "sequence")
+        # What was skipped goes on from what we have, so it names no epoch.
+        epoch = self.epoch if kind == "skipped" else whole(message, "epoch")
+        sequence = whole(message, "sequence")
         if epoch < self.epoch:
             self._stats.outdated += 1
             return ()
