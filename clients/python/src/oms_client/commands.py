@@ -17,6 +17,7 @@ A refusal that is retryable does not settle that, an answer to a repeated attemp
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -170,8 +171,10 @@ class PlaceBatch(Command):
         tries_again = [self._settle(index, item) for index, item in zip(self._sent, results, strict=True)]
         return Again(later=any(tries_again)) if self._open() else Done(self._results)
 
-    def _settle(self, index: int, item: Json) -> bool:
+    def _settle(self, index: int, item: object) -> bool:
         """One order's result. Answers whether it must be tried once more."""
+        if not isinstance(item, Mapping):
+            raise Malformed("an order or a problem was expected")
         if item.get("order") is not None:
             self._results[index] = build(Order, item["order"])
             return False

@@ -157,6 +157,14 @@ class ShardStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class ShardPlace:
+    """How far a shard has come, as heartbeats say."""
+
+    epoch: int
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """The engines of the service; ``open`` where all take commands."""
 

@@ -25,7 +25,7 @@ from oms_client.errors import Refused
 from oms_client.errors import Stopped as StoppedError
 from oms_client.following import Follower
 from oms_client.line import Connect, Line, Output, Patience, Reconnect, Stopped, Topic
-from oms_client.models import Json, Malformed, Order, Problem, build, whole
+from oms_client.models import Json, Malformed, Order, Problem, ShardPlace, build
 from oms_client.stats import Stats
 from oms_client.subscriptions import Subscriptions
 
@@ -48,7 +48,9 @@ class Session:
         self._desk = Desk(self._line, self.stats, jitter)
         self._subscriptions = Subscriptions(self._line, self.stats, jitter)
         self._patience = Patience(jitter)
+        # When something was last heard; None without a connection, and on one that was given up.
         self._heard_at: float | None = None
+        self._is_connected = False
         self._error: Exception | None = None
 
     @property
@@ -61,6 +63,7 @@ class Session:
     def connected(self, at: float) -> list[Output]:
         """A connection has been opened."""
         self.stats.connects += 1
+        self._is_connected = True
         self._heard_at = at
         if self._key is None:
             self._ready(at)
@@ -96,7 +99,8 @@ class Session:
 
     def disconnected(self, at: float, close_code: int | None = None) -> list[Output]:
         """The connection has ended, or could not be opened."""
-        self.stats.disconnects += self._heard_at is not None
+        self.stats.disconnects += self._is_connected
+        self._is_connected = False
         self._heard_at = None
         self._line.broke()
         self._subscriptions.disconnected()
@@ -181,10 +185,11 @@ class Session:
         shards = message.get("shards")
         if not isinstance(shards, Mapping):
             raise Malformed("shards: an object was expected")
-        places = [(whole(shard, "epoch"), whole(shard, "sequence")) for shard in shards.values()]
+        places = [build(ShardPlace, shard) for shard in shards.values()]
         if places:
-            epochs, sequences = zip(*places, strict=True)
-            self._subscriptions.heartbeat(max(epochs), max(sequences), at)
+            epoch = max(place.epoch for place in places)
+            sequence = max(place.sequence for place in places)
+            self._subscriptions.heartbeat(epoch, sequence, at)
 
     def _authenticated(self, answer: Json, at: float) -> None:
         if answer.get("ok") is True:

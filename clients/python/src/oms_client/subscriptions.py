@@ -159,6 +159,7 @@ class Subscriptions:
             self._stats.malformed += 1
             self.events_unread(shard, at)
             return
+        subscription.patience.reset()
         if executions:
             self._line.put(Told(EXECUTIONS, executions))
         if following is not None:
