@@ -6,11 +6,12 @@ the compare-and-set on the shard's row which every batch begins with (``orders.e
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.db import connection
+from django.db import DatabaseError, connection
 
 # The first half of the PostgreSQL advisory lock's key; the second is the shard.
 ADVISORY_LOCK_CLASS = 20_406
@@ -73,6 +74,9 @@ class AdvisoryLock:
 
     def release(self) -> None:
         if self._connection is not None:
+            # Closing ends the lock too, but only when the server notices: the next owner would find it taken.
+            with suppress(DatabaseError), self._connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock_all()")
             self._connection.close()
             self._connection = None
 
