@@ -2,20 +2,22 @@
 
 import asyncio
 import json
+import random
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from time import monotonic, sleep
+from time import monotonic, sleep, time_ns
 from typing import Any
 from unittest.mock import patch
 
-from orders.feed import books
+from orders import selectors
+from orders.engine.service import EmbeddedEngine
+from orders.feed import books, tickers
 from orders.feed.board import Key
 from orders.feed.frames import Frame
 from orders.feed.hub import Hub, hub
 from orders.feed.publisher import CommitMessage
 from orders.selectors import InstrumentInfo
-from tests.support.market import running_engine
 
 WAIT_SECONDS = 10
 
@@ -75,13 +77,59 @@ class Recorder:
 
 
 class Feed:
-    """The hub of this process on a loop; ``drop`` decides which commit messages get lost on the way to it."""
+    """The hub of this process on a loop, and an engine; ``drop`` decides which commit messages get lost on the way.
+
+    ``ahead`` is how many microseconds it is later for both than it really is.
+    """
 
     def __init__(self, loop: LoopThread) -> None:
         self.loop = loop
         self.hub: Hub = hub()
         self.drop: Callable[[CommitMessage], bool] = lambda message: False
         self.heard: list[CommitMessage] = []
+        self.ahead = 0
+        self.engine: EmbeddedEngine
+
+    def start_engine(self) -> None:
+        """The first one, or after a stop the next."""
+        self.engine = EmbeddedEngine(0, [self.listener])
+        self.engine.__enter__()
+
+    def restart_engine(self) -> None:
+        self.engine.stop()
+        self.start_engine()
+
+    def now(self) -> int:
+        return time_ns() // 1000 + self.ahead
+
+    def pass_time(self, microseconds: int) -> None:
+        """Time for an engine is that of the last command, if that is later than its clock."""
+        self.ahead += microseconds
+        self.engine.loop.state.at = self.now()
+
+    def spoil(self, seed: int) -> None:
+        """From now on messages get lost, come twice, come after the next one."""
+        chance = random.Random(seed)
+        late: list[CommitMessage] = []
+
+        def spoiled(message: CommitMessage) -> bool:
+            what = chance.random()
+            if what < 0.2:
+                if what < 0.1:
+                    late.append(message)
+                return True
+            if what < 0.3:
+                self.hub.listener(chance.choice(self.heard))
+            self.hub.listener(message)
+            while late:
+                self.hub.listener(late.pop())
+            return True
+
+        self.drop = spoiled
+
+    def mend(self) -> None:
+        """From now on all is well."""
+        self.drop = lambda message: False
 
     def listener(self, message: CommitMessage) -> None:
         self.heard.append(message)
@@ -116,6 +164,21 @@ class Feed:
         self.loop.run(open_and_tell())
         return sink
 
+    def open_positions(self, account: Any) -> Recorder:
+        sink = self.connect()
+
+        async def open_and_tell() -> None:
+            opening = await self.hub.open_positions(sink, account.id, account.name)
+            opening.tell()
+
+        self.loop.run(open_and_tell())
+        return sink
+
+    def settled(self) -> None:
+        """Everything committed so far has been handed out."""
+        self.loop.call(lambda: None)
+        self.loop.call(lambda: None)
+
 
 def wait_until(condition: Callable[[], Any], what: str = "it to happen") -> None:
     """Ask again and again; fails after ten seconds."""
@@ -128,20 +191,23 @@ def wait_until(condition: Callable[[], Any], what: str = "it to happen") -> None
 @contextmanager
 def running_feed(snapshot_seconds: int = 10**9) -> Iterator[Feed]:
     """Engine and hub on the test database. Books' snapshots come unasked only where a test wants them."""
-    with patch.object(books, "SNAPSHOT_SECONDS", snapshot_seconds):
-        yield from _running_feed()
-
-
-def _running_feed() -> Iterator[Feed]:
     loop = LoopThread()
     feed = Feed(loop)
+    with patch.object(books, "SNAPSHOT_SECONDS", snapshot_seconds), patch.object(tickers, "now", feed.now):
+        yield from _running(feed)
+
+
+def _running(feed: Feed) -> Iterator[Feed]:
+    loop = feed.loop
+    selectors.forget_instruments()
     try:
-        with running_engine([feed.listener]):
-            feed.hub.start(loop.loop)
-            try:
-                yield feed
-            finally:
-                feed.hub.stop()
-                loop.call(lambda: None)
+        feed.start_engine()
+        feed.hub.start(loop.loop)
+        try:
+            yield feed
+        finally:
+            feed.hub.stop()
+            loop.call(lambda: None)
+            feed.engine.stop()
     finally:
         loop.close()

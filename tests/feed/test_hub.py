@@ -46,9 +46,7 @@ def bob(feed):
 
 
 def settled(feed: Feed) -> None:
-    """Everything committed so far has been handed out."""
-    feed.loop.call(lambda: None)
-    feed.loop.call(lambda: None)
+    feed.settled()
 
 
 def followed(sink: Recorder, depth: int) -> BookClient:
