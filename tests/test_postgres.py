@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-SUITES = ("tests/engine", "tests/models", "tests/test_snapshots.py", "tests/test_history.py")
+SUITES = (
+    *("tests/engine", "tests/models", "tests/test_snapshots.py", "tests/test_history.py"),
+    *("tests/test_charts.py", "tests/test_holdings.py"),
+)
 
 
 @pytest.mark.slow
