@@ -11,6 +11,7 @@ look-up by index, and cannot push known ones out.
 import logging
 import re
 import secrets
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -19,6 +20,7 @@ from threading import Lock
 from time import monotonic, time_ns
 from typing import Any
 
+from django.contrib.auth import get_user_model
 from django.db.models import F
 
 from orders.actors import CANCEL, OPERATE, READ, SCOPES, TRADE, Actor
@@ -35,6 +37,8 @@ _KEY = re.compile(r"oms_[A-Za-z0-9_-]{43}", re.ASCII)
 # How long a found key is believed without looking again, and of how many keys that is remembered.
 _CACHE_SECONDS = 1.0
 _CACHE_KEYS = 10_000
+# Values one question to the tables may name: databases bound that.
+_MAX_NAMED = 500
 
 Network = IPv4Network | IPv6Network
 
@@ -51,6 +55,8 @@ class _Known:
 
 _known: dict[str, _Known] = {}
 _lock = Lock()
+# Counts what was forgotten: whoever believes in a credential for long compares.
+_generation = 0
 
 
 def create_key(
@@ -114,16 +120,43 @@ def authenticate_key(key: str, address: str | None) -> Actor | None:
     return known.actor
 
 
+def generation() -> int:
+    """Another number whenever keys, users or memberships may have lost something in this process."""
+    return _generation
+
+
+def valid_digests(digests: Collection[str]) -> set[str]:
+    """Which of these keys may still be used: for whoever found them good before, from the same address."""
+    now, found = time_ns() // 1000, set()
+    for some in batched(digests):
+        rows = ApiKey.objects.filter(
+            digest__in=some, revoked_at=None, user__is_active=True, account__members=F("user")
+        ).values_list("digest", "expires_at")
+        found.update(digest for digest, until in rows if until is None or datetime_to_micros(until) > now)
+    return found
+
+
+def batched(values: Collection[str]) -> Iterator[list[str]]:
+    """In pieces that one question can name."""
+    left = list(values)
+    for start in range(0, len(left), _MAX_NAMED):
+        yield left[start : start + _MAX_NAMED]
+
+
 def forget_key(digest: str) -> None:
     """The next use of the key looks at its row again."""
+    global _generation
     with _lock:
         _known.pop(digest, None)
+        _generation += 1
 
 
 def forget_keys() -> None:
     """The same for every key: when users, accounts or memberships changed."""
+    global _generation
     with _lock:
         _known.clear()
+        _generation += 1
 
 
 def revoke_key(row: ApiKey) -> None:
@@ -153,12 +186,28 @@ def actor_of_user(user: Any) -> Actor | None:
     return Actor(user.pk, user.get_username(), account.pk, account.name, frozenset(scopes))
 
 
+def auth_hashes(pairs: Collection[tuple[int, int]]) -> dict[tuple[int, int], str]:
+    """Of users who may still act for an account (0: none, as staff): what a session of theirs must hold."""
+    users: dict[int, Any] = {}
+    members: set[tuple[int, int]] = set()
+    for some in batched({user_id for user_id, _ in pairs}):
+        users.update((user.pk, user) for user in get_user_model().objects.filter(pk__in=some, is_active=True))
+        through = Account.members.through.objects.filter(user_id__in=some)
+        members.update(through.values_list("user_id", "account_id"))
+    return {
+        (user_id, account_id): user.get_session_auth_hash()
+        for user_id, account_id in pairs
+        if (user := users.get(user_id)) and ((user_id, account_id) in members if account_id else user.is_staff)
+    }
+
+
 def _look_up(digest: str) -> _Known | None:
     """The valid key of a digest from its row: not revoked, its user active and still a member of the account."""
     rows = ApiKey.objects.filter(digest=digest, revoked_at=None, user__is_active=True, account__members=F("user"))
     row = rows.select_related("user", "account").first()
     if row is None:
-        forget_key(digest)
+        with _lock:
+            _known.pop(digest, None)
         return None
     actor = Actor(
         row.user_id,

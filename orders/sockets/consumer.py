@@ -1,168 +1,325 @@
-"""The thin shell around the protocol: moves texts between Channels and the core, and does what the core asks for.
+"""The thin shell around the protocol: moves texts and frames between an ASGI server and the core, and does what the core asks.
 
-Channels' own ``dispatch`` closes old database connections in a thread on every message, which halves the throughput; no
-message here touches the database in this thread, so that is left out. What does (keys, sessions, symbols never heard of)
-runs in a thread of its own that closes its connection.
+Theory of operation
+-------------------
+* A message is taken when the one before it is done, so a client's messages are carried out in the order they came. Nearly all
+  are done at once; an order is done when it is submitted, not when it is answered. What needs the database is awaited in a
+  thread, and reading pauses meanwhile.
+* Answers of the engine, messages of the feed and ticks come as plain calls in the loop. Whatever they leave in the outbox is
+  written at once as long as the transport takes it: no task and no queue of tasks. When it does not, the outbox has its
+  policies, and the transport says when to go on.
+* Plain ASGI: of Channels it needs nothing (whose consumer closes old database connections in a thread on every message).
 """
 
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable
-from time import time_ns
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Any
 
-from asgiref.sync import sync_to_async
-from channels.consumer import AsyncConsumer
-from channels.exceptions import StopConsumer
 from django.conf import settings
-from django.db import connection
 
 from orders import keys, selectors
-from orders.actors import Actor
+from orders.bus.envelope import Outcome
 from orders.feed.board import Key
-from orders.feed.frames import Frame
-from orders.feed.hub import Hub, hub
+from orders.feed.frames import CANDLES, POSITIONS, Frame
+from orders.feed.hub import hub
+from orders.schemas.closing import GOING_AWAY
 from orders.schemas.problems import ProblemError
 from orders.selectors import InstrumentInfo
-from orders.sockets import protocol as core
+from orders.sockets import commands
+from orders.sockets.answers import answers
 from orders.sockets.origins import actor_of_session
+from orders.sockets.protocol import SocketProtocol
+from orders.sockets.tasks import (
+    Authenticate,
+    ClosePrivate,
+    Command,
+    OpenExecutions,
+    OpenPositions,
+    Subscribe,
+    Task,
+    Unsubscribe,
+)
+from orders.sockets.threads import in_thread
+from orders.sockets.transport import EXTENSION, AsgiTransport, Transport
+from orders.sockets.watch import Credential, good, steady_us, watch
+from orders.submission import Submission
 
 log = logging.getLogger(__name__)
 
-Answer = TypeVar("Answer")
+# Outcomes answered in the loop; the texts of a larger batch are made in a thread, so that other sockets do not wait for them.
+MAX_QUICK_OUTCOMES = 20
 
 
-async def in_thread(function: Callable[..., Answer], *arguments: Any) -> Answer:
-    """Run what needs the database in a thread of its own."""
+class SocketConsumer:
+    """One WebSocket. Also a ``Sink`` of the hub, an ``Asker`` of the engine's answers, and ``Watched``."""
 
-    def run() -> Answer:
-        try:
-            return function(*arguments)
-        finally:
-            connection.close()
+    protocol: SocketProtocol
 
-    return await sync_to_async(run, thread_sensitive=False)()
+    def __init__(self, scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Callable[..., Any]) -> None:
+        self.scope = scope
+        self.credential: Credential | None = None
+        self._receive = receive
+        self._send = send
+        self._hub = hub()
+        self._loop = asyncio.get_running_loop()
+        self._answers = answers(self._loop)
+        self._id = secrets.token_hex(8)
+        self._transport: Transport = scope.get("extensions", {}).get(EXTENSION) or AsgiTransport(send)
+        # As of which change of keys the credential was found good.
+        self._generation = keys.generation()
+        # Set while nothing is read, until there is room again.
+        self._room: asyncio.Future[None] | None = None
+        self._reads = True
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
 
-
-class SocketConsumer(AsyncConsumer):
-    """One WebSocket. Also a ``Sink`` of the hub: ``market``, ``execution``, ``notice``, ``close``."""
-
-    protocol: core.SocketProtocol
-
-    def __init__(self) -> None:
-        self._hub: Hub = hub()
-        self._flushing: asyncio.Task[None] | None = None
-
-    async def dispatch(self, message: dict[str, Any]) -> None:
-        kind = message["type"]
-        if kind == "websocket.receive":
-            await self._receive(message.get("text"))
-        elif kind == "websocket.connect":
-            await self._connect()
-        elif kind == "websocket.disconnect":
-            self._hub.disconnect(self)
-            raise StopConsumer
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            self._hub.disconnect(self)
-            if self._flushing is not None:
-                self._flushing.cancel()
-
-    async def _connect(self) -> None:
-        if not self._hub.running:
-            await self.send({"type": "websocket.close"})
+    async def run(self) -> None:
+        """From the handshake to the end."""
+        await self._receive()  # websocket.connect
+        if not await self._open():
             return
+        watched = watch(self._loop)
+        watched.add(self)
+        try:
+            while True:
+                message = await self._receive()
+                if message["type"] != "websocket.receive":
+                    return
+                task = self.protocol.receive(message.get("text"), steady_us())
+                if task is not None and not self._submitted(task):
+                    await self._wait_for(self._carry_out(task))
+                self.flush()
+                if self.protocol.must_pause:
+                    await self._wait_for(self._wait_for_room())
+        finally:
+            self._closed = True
+            watched.remove(self)
+            self._hub.disconnect(self)
+
+    async def _open(self) -> bool:
+        if not self._hub.running:
+            await self._send({"type": "websocket.close"})
+            return False
         session_key = self.scope.get("session_key")
-        actor: Actor | None = await in_thread(actor_of_session, session_key) if session_key else None
-        self.protocol = core.SocketProtocol(
+        actor = await in_thread(actor_of_session, session_key) if session_key else None
+        if actor is not None:
+            self.credential = Credential(None, session_key, actor)
+        self.protocol = SocketProtocol(
             actor=actor,
             public_market_data=settings.OMS_PUBLIC_MARKET_DATA,
-            connection_id=secrets.token_hex(8),
+            connection_id=self._id,
+            at=steady_us(),
         )
-        await self.send({"type": "websocket.accept"})
+        await self._send({"type": "websocket.accept"})
+        self._transport.attach(self.flush)
         if not self._hub.connect(self):
-            self.close(core.GOING_AWAY)
+            self.close(GOING_AWAY)
+        return True
 
-    async def _receive(self, text: str | None) -> None:
-        task = self.protocol.receive(text, time_ns() // 1000)
-        if task is not None:
-            try:
-                await self._do(task)
-            except ProblemError as problem:
-                self.protocol.refused(getattr(task, "id", None), problem)
-            except Exception:
-                log.exception("a WebSocket message failed")
-                self.protocol.refused(getattr(task, "id", None), ProblemError("internal_error"))
-        self._flush()
+    # Reading
 
-    async def _do(self, task: core.Task) -> None:
-        if isinstance(task, core.Subscribe):
+    async def _wait_for(self, work: Awaitable[None]) -> None:
+        """Read nothing until it is done."""
+        self._reads = False
+        self._transport.pause_reading()
+        try:
+            await work
+        finally:
+            self._reads = True
+            self._transport.resume_reading()
+
+    async def _wait_for_room(self) -> None:
+        if not self.protocol.may_go_on:
+            self._room = self._loop.create_future()
+            await self._room
+
+    # Order entry
+
+    def _submitted(self, task: Task) -> bool:
+        """Submit a command where that can be done at once."""
+        if task.__class__ is not Command or self._generation != keys.generation():
+            return False
+        if commands.asks_tables(task.message):
+            return False
+        try:
+            self._expect(task, commands.submit(task.message, task.slot.actor))
+        except ProblemError as problem:
+            self.protocol.failed(task.slot, problem)
+        return True
+
+    async def _submit(self, task: Command) -> None:
+        if not await self._is_still_good():
+            return
+        order_id = commands.named_order(task.message)
+        if order_id is not None:
+            self.protocol.entry.about(task.slot, (order_id,), order_id)
+        self._expect(task, await in_thread(commands.submit, task.message, task.slot.actor))
+
+    def _expect(self, task: Command, submission: Submission[Any]) -> None:
+        if submission.order_ids:
+            self.protocol.entry.about(task.slot, submission.order_ids, submission.order_id)
+        self._answers.expect(self, task, submission)
+
+    async def _is_still_good(self) -> bool:
+        """Look at the credential again where some of this process were revoked since."""
+        generation = keys.generation()
+        held = set() if self.credential is None or self._generation == generation else {self.credential}
+        if held and not await in_thread(good, held):
+            self.revoked()
+            return False
+        self._generation = generation
+        return True
+
+    def answered(self, command: Command, submission: Submission[Any], outcomes: list[Outcome]) -> None:
+        """The engine has answered; ``flush`` follows."""
+        if self._closed:
+            return
+        if len(outcomes) > MAX_QUICK_OUTCOMES or commands.answer_asks_tables(outcomes):
+            task = self._loop.create_task(self._answer_in_thread(command, submission, outcomes))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        else:
+            self._tell(command, self._body(command, submission, outcomes))
+
+    async def _answer_in_thread(self, command: Command, submission: Submission[Any], outcomes: list[Outcome]) -> None:
+        self._tell(command, await in_thread(self._body, command, submission, outcomes))
+        self.flush()
+
+    def _body(
+        self, command: Command, submission: Submission[Any], outcomes: list[Outcome]
+    ) -> commands.Body | ProblemError:
+        slot = command.slot
+        try:
+            return commands.body(command.message, submission, outcomes, slot.actor, self._id)
+        except ProblemError as problem:
+            return problem
+        except Exception:
+            log.exception("a command was carried out, but its answer could not be made")
+            return ProblemError("internal_error", outcome="unknown", order_id=slot.order_id)
+
+    def _tell(self, command: Command, body: commands.Body | ProblemError) -> None:
+        if isinstance(body, ProblemError):
+            self.protocol.failed(command.slot, body)
+        else:
+            self.protocol.result(command.slot, body)
+
+    # Everything else
+
+    async def _carry_out(self, task: Task) -> None:
+        try:
+            await self._do(task)
+        except ProblemError as problem:
+            self.protocol.refused(task, problem)
+        except Exception:
+            log.exception("a WebSocket message failed")
+            self.protocol.refused(task, ProblemError("internal_error"))
+
+    async def _do(self, task: Task) -> None:
+        if isinstance(task, Command):
+            await self._submit(task)
+        elif isinstance(task, Subscribe):
             instruments = [await self._instrument(symbol) for symbol in task.symbols]
-            if self.protocol.subscribed(task, instruments):
-                for info in instruments:
-                    self._hub.subscribe(self, task.channel, info, task.depth)
-        elif isinstance(task, core.Unsubscribe):
-            for info in task.instruments:
-                self._hub.unsubscribe(self, task.channel, info.id)
-        elif isinstance(task, core.Authenticate):
-            client = self.scope.get("client")
-            self.protocol.authenticated(task, await in_thread(keys.authenticate_key, task.key, client and client[0]))
-        elif isinstance(task, core.OpenExecutions):
-            actor = task.actor
-            opening = await self._hub.open_executions(self, actor.account_id, actor.account_name, task.after)
-            self.protocol.executions_opened(task)
+            for info in self.protocol.subscribed(task, instruments):
+                self._hub.subscribe(self, task.channel, info, task.detail)
+        elif isinstance(task, Unsubscribe):
+            for channel, instrument_id, detail in task.keys:
+                # A book is left at whatever depth, candles at their interval.
+                self._hub.unsubscribe(self, channel, instrument_id, detail if channel == CANDLES else None)
+            self.protocol.unsubscribed(task)
+        elif isinstance(task, Authenticate):
+            await self._authenticate(task)
+        elif isinstance(task, OpenExecutions):
+            await self._open_executions(task)
+        elif isinstance(task, OpenPositions):
+            opening = await self._hub.open_positions(self, task.actor.account_id, task.actor.account_name)
+            self.protocol.positions_opened(task)
             opening.tell()
         else:
-            self._hub.close_executions(self)
+            self._close_private(task)
 
     async def _instrument(self, symbol: str) -> InstrumentInfo:
         """Raises ``unknown_symbol``."""
         return self._hub.find(symbol) or await in_thread(selectors.instrument_by_symbol, symbol)
 
+    async def _authenticate(self, task: Authenticate) -> None:
+        client = self.scope.get("client")
+        self._generation = keys.generation()
+        actor = await in_thread(keys.authenticate_key, task.key, client and client[0])
+        if actor is not None:
+            self.credential = Credential(keys.digest_of(task.key), None, actor)
+        self.protocol.authenticated(task, actor)
+
+    async def _open_executions(self, task: OpenExecutions) -> None:
+        actor = task.actor
+        opening = await self._hub.open_executions(self, actor.account_id, actor.account_name, task.after)
+        self.protocol.executions_opened(task)
+        opening.tell()
+        self.protocol.executions_told()
+
+    def _close_private(self, task: ClosePrivate) -> None:
+        if task.channel == POSITIONS:
+            self._hub.close_positions(self)
+        else:
+            self._hub.close_executions(self)
+        self.protocol.private_closed(task)
+
     # The hub's side
 
     def market(self, key: Key, frame: Frame) -> None:
-        self.protocol.market(key, frame)
-        self._flush()
+        protocol = self.protocol
+        if self._transport.writable and protocol.is_clear:
+            self._transport.write(frame)
+        else:
+            protocol.market(key, frame)
+            self.flush()
 
     def execution(self, frame: Frame, order_id: int) -> None:
-        self.protocol.execution(frame)
-        self._flush()
+        self.protocol.execution(frame, order_id)
+        self.flush()
 
     def notice(self, frame: Frame) -> None:
         self.protocol.notice(frame)
-        self._flush()
+        self.flush()
 
     def close(self, code: int) -> None:
         self.protocol.close(code)
-        self._flush()
+        self.flush()
 
-    # Sending
+    # The watch's side
 
-    def _flush(self) -> None:
-        """See to it that what waits is sent; at most one task a socket does that."""
-        if self._flushing is None and (self.protocol.waiting or self.protocol.close_code is not None):
-            self._flushing = asyncio.get_running_loop().create_task(self._send_all())
+    def tick(self, at: int) -> None:
+        self.protocol.tick(at, reads=self._reads, writes=self._transport.writable)
+        self.flush()
 
-    async def _send_all(self) -> None:
-        try:
-            while True:
-                while (frame := self.protocol.to_send()) is not None:
-                    await self.send({"type": "websocket.send", "text": frame.text})
-                lost = self.protocol.resnapshots()
-                for channel, info, depth in lost:
-                    self._hub.subscribe(self, channel, info, depth)
-                if not lost:
-                    break
-            if self.protocol.close_code is not None:
-                self._hub.disconnect(self)
-                await self.send({"type": "websocket.close", "code": self.protocol.close_code})
-        except Exception:
-            log.exception("a WebSocket could not be sent to")
+    def revoked(self) -> None:
+        self.protocol.revoked()
+        self.flush()
+
+    # Writing
+
+    def flush(self) -> None:
+        """Write what waits, as far as the transport takes it; close where that is due; read on where there is room."""
+        if self._closed:
+            return
+        protocol, transport = self.protocol, self._transport
+        while transport.writable:
+            frame = protocol.outbox.take()
+            if frame is not None:
+                transport.write(frame)
+            elif not self._begin_anew():
+                break
+        if self._room is not None and not self._room.done() and protocol.may_go_on:
+            self._room.set_result(None)
+        if protocol.is_over:
+            self._closed = True
             self._hub.disconnect(self)
-        finally:
-            self._flushing = None
+            transport.close(protocol.close_code)
+
+    def _begin_anew(self) -> bool:
+        """Ask for snapshots in place of what a slow reader lost. Answers whether anything was."""
+        lost = self.protocol.lost()
+        for channel, info, detail in lost:
+            self._hub.subscribe(self, channel, info, detail)
+        return bool(lost)

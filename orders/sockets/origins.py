@@ -6,15 +6,17 @@ host one of ALLOWED_HOSTS) or one of CSRF_TRUSTED_ORIGINS; anything else is refu
 it has keys, and a cookie it may send is ignored.
 """
 
+from collections.abc import Collection
 from http.cookies import CookieError, SimpleCookie
 from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.contrib.auth import get_user
+from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY, get_user
 from django.http import HttpRequest
 from django.http.request import is_same_domain, split_domain_port, validate_host
+from django.utils import timezone
 
 from orders import keys
 from orders.actors import Actor
@@ -58,6 +60,22 @@ def actor_of_session(key: str) -> Actor | None:
     request = HttpRequest()
     request.session = import_module(settings.SESSION_ENGINE).SessionStore(key)
     return keys.actor_of_user(get_user(request))
+
+
+def valid_sessions(held: Collection[tuple[str, Actor]]) -> set[tuple[str, Actor]]:
+    """Which of these sessions (kept in the database) are still signed in as the actor they were found to be."""
+    model = import_module(settings.SESSION_ENGINE).SessionStore.get_model_class()
+    found: dict[str, dict[str, Any]] = {}
+    for some in keys.batched({session_key for session_key, _ in held}):
+        rows = model.objects.filter(session_key__in=some, expire_date__gt=timezone.now())
+        found.update((row.session_key, row.get_decoded()) for row in rows)
+    hashes = keys.auth_hashes({(actor.user_id, actor.account_id) for key, actor in held if key in found})
+    good = set()
+    for session_key, actor in held:
+        session, expected = found.get(session_key, {}), hashes.get((actor.user_id, actor.account_id))
+        if session.get(SESSION_KEY) == str(actor.user_id) and session.get(HASH_SESSION_KEY) == expected:
+            good.add((session_key, actor))
+    return good
 
 
 def _scheme(scope: dict[str, Any]) -> str:

@@ -2,201 +2,231 @@
 
 Theory of operation
 -------------------
-* ``receive`` takes one message of the client and answers what the shell must do, as a value (or None where everything is
-  said already): look up a key, join a channel. The shell does it and comes back with ``authenticated``, ``subscribed``,
-  ``refused``. The hub's messages come in by ``market``, ``execution`` and ``notice``.
-* What is to be sent waits in one queue, in order; the shell takes it by ``to_send`` and, when ``close_code`` is set and
-  the queue is empty, closes.
-* Whatever a client sends, nothing here raises: a message that cannot be carried out is answered with a problem. Too many
-  of those in a row end the connection.
-* The queue is bounded. Past ``MAX_WAITING_MARKET`` the public messages in it go; once it is empty the shell asks the hub
-  for ``resnapshots``. Executions never go: past ``MAX_WAITING`` the connection ends with 4009 and the client resumes by
-  sequence.
+* ``receive`` takes one message of the client and answers what the shell must do (``tasks``), or None where everything is said
+  already. The shell does it before it gives the next message, and comes back with what the task names. The hub's messages
+  come in by ``market``, ``execution`` and ``notice``. Time comes in with every call that needs it, in microseconds.
+* What is to be sent waits in the ``outbox``; the shell takes it whenever the transport can, and when ``is_over`` closes with
+  ``close_code``.
+* Answers to order entry leave in the order of its requests, executions behind them: ``entry``.
+* Whatever a client sends, nothing here raises: a message that cannot be carried out is answered with a problem. Too many of
+  those in a row end the connection; so do silence, a reader that stands still, and more messages than a client needs.
 """
-
-from collections import deque
-from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from orders.actors import READ, Actor
+from orders.actors import CANCEL, READ, TRADE, Actor
+from orders.candles import INTERVALS
 from orders.feed import frames
-from orders.feed.frames import Frame
+from orders.feed.board import Key
+from orders.feed.frames import BOOK, CANDLES, EXECUTIONS, POSITIONS, Frame
 from orders.schemas import strict_json
+from orders.schemas.closing import (
+    GOING_AWAY,
+    KEY_REVOKED,
+    NOT_AUTHENTICATED,
+    RATE_LIMITED,
+    RESTART,
+    SLOW_CONSUMER,
+    TOO_MANY_SUBSCRIPTIONS,
+)
 from orders.schemas.problems import ProblemError, from_validation
 from orders.schemas.render import wire_time
 from orders.schemas.socket import (
     MAX_SYMBOLS,
+    ORDER_ENTRY,
     Auth,
     ClientMessage,
     MessageId,
+    OrderEntry,
     Ping,
-    SubscribeBook,
     SubscribeExecutions,
     SubscribeMarket,
+    SubscribePositions,
+    SubscribeStatus,
+    UnsubscribeCandles,
     UnsubscribeMarket,
     message_id,
     parse_message,
 )
 from orders.selectors import InstrumentInfo
+from orders.sockets.entry import Entry, Slot
+from orders.sockets.outbox import Outbox
+from orders.sockets.patience import CONTROL_PER_SECOND, SECOND, Patience
+from orders.sockets.tasks import (
+    Authenticate,
+    ClosePrivate,
+    Command,
+    OpenExecutions,
+    OpenPositions,
+    Subscribe,
+    Task,
+    Unsubscribe,
+)
+from orders.submission import ANSWER_TIMEOUT_SECONDS, timed_out
 
-# Close codes.
-GOING_AWAY = 1001
-BAD_MESSAGE = 4000
-NOT_AUTHENTICATED = 4001
-FORBIDDEN = 4003
-SLOW_CONSUMER = 4009
-TOO_MANY_SUBSCRIPTIONS = 4010
-
-# Bytes of one message: the longest useful one names 200 symbols.
-MAX_MESSAGE_BYTES = 64 * 1024
+# Bytes of one message: the longest useful one is a batch of 500 orders with all their fields.
+MAX_MESSAGE_BYTES = 256 * 1024
 # Subscriptions of one connection: each can cost an encoding per commit.
 MAX_SUBSCRIPTIONS = MAX_SYMBOLS
-# Messages in a row that could not be carried out: a client that does not learn costs more than it is worth.
-MAX_STRIKES = 20
-# Public messages that may wait unsent: several seconds of a lively market. After that a snapshot is less to send.
-MAX_WAITING_MARKET = 1_000
-# Messages of any kind that may wait unsent: what a resume may bring, and as much again.
-MAX_WAITING = 20_000
 
-MarketKey = tuple[str, int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Authenticate:
-    """To do: find out whose key this is, then ``authenticated``."""
-
-    id: MessageId | None
-    key: str
-
-
-@dataclass(frozen=True, slots=True)
-class Subscribe:
-    """To do: find the symbols, ``subscribed``, then ask the hub; or ``refused``. ``depth`` is 0 but for books."""
-
-    id: MessageId | None
-    channel: str
-    symbols: tuple[str, ...]
-    depth: int
-
-
-@dataclass(frozen=True, slots=True)
-class Unsubscribe:
-    """To do: tell the hub of each; the client has its answer already."""
-
-    channel: str
-    instruments: tuple[InstrumentInfo, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class OpenExecutions:
-    """To do: have the hub read the account's past, ``executions_opened``, then let it tell; or ``refused``."""
-
-    id: MessageId | None
-    actor: Actor
-    after: dict[int, int] | None
-
-
-@dataclass(frozen=True, slots=True)
-class CloseExecutions:
-    """To do: tell the hub."""
-
-
-Task = Authenticate | Subscribe | Unsubscribe | OpenExecutions | CloseExecutions
+# Who may do what; either scope will do.
+_MAY_TRADE = ((TRADE,), "This needs the scope trade.")
+_MAY_CANCEL = ((CANCEL, TRADE), "This needs the scope cancel or trade.")
+_NEEDS = {"place": _MAY_TRADE, "amend": _MAY_TRADE, "place_batch": _MAY_TRADE}
 
 
 class SocketProtocol:
-    """One connection. ``actor`` is who a session said it is, if any; ``connection_id`` goes into problems, for the logs."""
+    """One connection, opened ``at``. ``actor`` is who a session said it is, if any; ``connection_id`` goes into problems."""
 
-    def __init__(self, *, actor: Actor | None, public_market_data: bool, connection_id: str) -> None:
+    def __init__(self, *, actor: Actor | None, public_market_data: bool, connection_id: str, at: int = 0) -> None:
         self.actor = actor
         self.close_code: int | None = None
-        self.executions = False
+        self._is_leaving = False
+        self.outbox = Outbox(self._skipped)
+        self.entry = Entry(self.outbox)
         self._public = public_market_data
         self._connection_id = connection_id
-        self._strikes = 0
-        # (channel, instrument id, 0) -> instrument and depth
-        self._subscriptions: dict[MarketKey, tuple[InstrumentInfo, int]] = {}
-        self._queue: deque[tuple[MarketKey | None, Frame]] = deque()
-        self._waiting_market = 0
-        self._shed: set[MarketKey] = set()
+        # Channels of the account that are open.
+        self._private: set[str] = set()
+        # Instrument (None: of the service) and detail as the hub knows them.
+        self._subscriptions: dict[Key, tuple[InstrumentInfo | None, int]] = {}
+        self._patience = Patience(at)
 
     # From the client
 
     def receive(self, text: str | None, at: int) -> Task | None:
-        """One message; None for one that was not text. ``at`` is the time, in microseconds."""
+        """One message; None for one that was not text."""
         if self.close_code is not None:
             return None
-        given = None
+        self._patience.heard(at)
+        given, slot = None, None
         try:
-            if text is None:
-                raise ProblemError("invalid_request", "Messages are text: JSON objects.")
-            if len(text) > MAX_MESSAGE_BYTES or (not text.isascii() and len(_utf8(text)) > MAX_MESSAGE_BYTES):
-                raise ProblemError("request_too_large", f"A message has at most {MAX_MESSAGE_BYTES} bytes.")
-            value = strict_json.loads(text)
+            value = self._read(text)
             given = message_id(value)
-            task = self._carry_out(parse_message(value), at)
+            if isinstance(value, dict) and isinstance(value.get("op"), str) and value["op"] in ORDER_ENTRY:
+                slot = self._open_slot(value, given, at)
+                return self._command(parse_message(value), slot)
+            if not self._patience.allows(at):
+                raise ProblemError(
+                    "rate_limited", f"At most {CONTROL_PER_SECOND} messages a second beside order entry."
+                )
+            return self._carry_out(parse_message(value), at)
         except strict_json.JSONError as error:
-            self._strike(None, ProblemError("invalid_request", str(error)))
+            self._strike(given, slot, ProblemError("invalid_request", str(error)))
         except ValidationError as error:
-            self._strike(given, from_validation(error))
+            self._strike(given, slot, from_validation(error))
         except ProblemError as problem:
-            self.refused(given, problem)
-        else:
-            return task
+            self._strike(given, slot, problem)
         return None
+
+    def _read(self, text: str | None) -> object:
+        if text is None:
+            raise ProblemError("invalid_request", "Messages are text: JSON objects.")
+        if len(text) > MAX_MESSAGE_BYTES or (not text.isascii() and len(_utf8(text)) > MAX_MESSAGE_BYTES):
+            raise ProblemError("request_too_large", f"A message has at most {MAX_MESSAGE_BYTES} bytes.")
+        return strict_json.loads(text)
+
+    # Order entry
+
+    def _open_slot(self, value: dict[str, object], given: MessageId | None, at: int) -> Slot:
+        orders = value.get("orders")
+        weight = max(1, len(orders)) if isinstance(orders, list) else 1
+        return self.entry.open(given, self.actor, weight, at + ANSWER_TIMEOUT_SECONDS * SECOND)
+
+    def _command(self, message: OrderEntry, slot: Slot) -> Command:
+        actor = self._expect_actor()
+        scopes, missing = _NEEDS.get(message.op, _MAY_CANCEL)
+        if actor.scopes.isdisjoint(scopes):
+            raise ProblemError("permission_denied", missing)
+        if not actor.account_id:
+            raise ProblemError("permission_denied", "You are not a member of any account.")
+        self._patience.restore()
+        return Command(message, slot)
+
+    def result(self, slot: Slot, body: dict[str, object]) -> None:
+        """A command was carried out."""
+        self._answer(slot, {"op": "result", "id": slot.id, "ok": True, **body})
+
+    def failed(self, slot: Slot, problem: ProblemError) -> None:
+        """A command was refused, or its outcome is not known."""
+        body = problem.body(self._connection_id)
+        self._answer(slot, {"op": "result", "id": slot.id, "ok": False, "problem": body})
+
+    def _answer(self, slot: Slot, message: dict[str, object]) -> None:
+        if self.close_code is None or self._is_leaving:
+            self.entry.answer(slot, frames.encode(message))
+            self._look_at_bounds()
+
+    @property
+    def must_pause(self) -> bool:
+        """Enough is under way: the shell reads no further until ``may_go_on``."""
+        return self.close_code is None and (self.entry.is_full or self.outbox.line_is_long)
+
+    @property
+    def may_go_on(self) -> bool:
+        return self.close_code is not None or (self.entry.has_room and not self.outbox.line_is_long)
+
+    # The connection
 
     def _carry_out(self, message: ClientMessage, at: int) -> Task | None:
         if isinstance(message, Ping):
-            self._strikes = 0
+            self._patience.restore()
             self._say({"op": "pong", "id": message.id, "time": wire_time(at)})
             return None
         if isinstance(message, Auth):
-            return self._auth(message)
-        if isinstance(message, SubscribeMarket):
-            return self._subscribe(message)
+            if self._private:
+                raise ProblemError("invalid_request", "Leave the private channels before you become somebody else.")
+            return Authenticate(message.id, message.key)
         if isinstance(message, SubscribeExecutions):
-            return self._subscribe_executions(message)
-        if isinstance(message, UnsubscribeMarket):
+            after = None if message.after is None else {int(shard): place for shard, place in message.after.items()}
+            return OpenExecutions(message.id, self._expect_account(), after)
+        if isinstance(message, SubscribePositions):
+            return OpenPositions(message.id, self._expect_account())
+        if isinstance(message, SubscribeMarket | SubscribeStatus):
+            return self._subscribe(message)
+        if isinstance(message, UnsubscribeMarket | UnsubscribeCandles):
             return self._unsubscribe(message)
-        self.executions = False
-        self._ack(message.id)
-        return CloseExecutions()
+        if message.channel in (EXECUTIONS, POSITIONS):
+            return ClosePrivate(message.id, message.channel)
+        return Unsubscribe(message.id, tuple(key for key in self._subscriptions if key[0] == message.channel))
 
-    def _auth(self, message: Auth) -> Task:
-        if self.executions:
-            raise ProblemError("invalid_request", "Leave the private channels before you become somebody else.")
-        return Authenticate(message.id, message.key)
-
-    def _subscribe(self, message: SubscribeMarket) -> Task:
+    def _subscribe(self, message: SubscribeMarket | SubscribeStatus) -> Task:
         if not self._public:
-            self._expect_scope()
-        depth = message.depth if isinstance(message, SubscribeBook) else 0
-        return Subscribe(message.id, message.channel, tuple(dict.fromkeys(message.symbols)), depth)
+            self._expect_reader()
+        detail = 0
+        if message.channel == BOOK:
+            detail = message.depth
+        elif message.channel == CANDLES:
+            detail = INTERVALS.index(message.interval)
+        symbols = () if isinstance(message, SubscribeStatus) else tuple(dict.fromkeys(message.symbols))
+        return Subscribe(message.id, message.channel, symbols, detail)
 
-    def _subscribe_executions(self, message: SubscribeExecutions) -> Task:
-        actor = self._expect_scope()
-        if not actor.account_id:
-            raise ProblemError("permission_denied", "You have no account.")
-        after = None if message.after is None else {int(shard): place for shard, place in message.after.items()}
-        return OpenExecutions(message.id, actor, after)
+    def _unsubscribe(self, message: UnsubscribeMarket | UnsubscribeCandles) -> Task:
+        interval = message.interval if isinstance(message, UnsubscribeCandles) else None
+        detail = None if interval is None else INTERVALS.index(interval)
+        keys = []
+        for key, (info, its_detail) in self._subscriptions.items():
+            is_named = info is not None and info.symbol in message.symbols
+            if key[0] == message.channel and is_named and detail in (None, its_detail):
+                keys.append(key)
+        return Unsubscribe(message.id, tuple(keys))
 
-    def _expect_scope(self) -> Actor:
+    def _expect_actor(self) -> Actor:
         if self.actor is None:
             raise ProblemError("not_authenticated", "Send auth with a key first.")
-        if READ not in self.actor.scopes:
-            raise ProblemError("permission_denied", "The key lacks the scope read.")
         return self.actor
 
-    def _unsubscribe(self, message: UnsubscribeMarket) -> Task:
-        left = []
-        for (channel, instrument_id, detail), (info, _) in list(self._subscriptions.items()):
-            if channel == message.channel and info.symbol in message.symbols:
-                del self._subscriptions[channel, instrument_id, detail]
-                self._shed.discard((channel, instrument_id, detail))
-                left.append(info)
-        self._ack(message.id)
-        return Unsubscribe(message.channel, tuple(left))
+    def _expect_reader(self) -> Actor:
+        actor = self._expect_actor()
+        if READ not in actor.scopes:
+            raise ProblemError("permission_denied", "The key lacks the scope read.")
+        return actor
+
+    def _expect_account(self) -> Actor:
+        actor = self._expect_reader()
+        if not actor.account_id:
+            raise ProblemError("permission_denied", "You have no account.")
+        return actor
 
     # From the shell, when it has done its task
 
@@ -209,110 +239,160 @@ class SocketProtocol:
         self.actor = actor
         self._ack(task.id, account=actor.account_name, scopes=sorted(actor.scopes))
 
-    def subscribed(self, task: Subscribe, instruments: list[InstrumentInfo]) -> bool:
-        """The symbols exist. Answers whether to go on and ask the hub."""
-        wanted = {(task.channel, info.id, 0): (info, task.depth) for info in instruments}
+    def subscribed(self, task: Subscribe, instruments: list[InstrumentInfo]) -> list[InstrumentInfo | None]:
+        """The symbols exist. Answers what to ask the hub for: None stands for the service itself."""
+        found: list[InstrumentInfo | None] = list(instruments) if task.symbols else [None]
+        wanted: dict[Key, tuple[InstrumentInfo | None, int]] = {}
+        for info in found:
+            detail = task.detail if task.channel == CANDLES else 0
+            wanted[task.channel, 0 if info is None else info.id, detail] = (info, task.detail)
         if len(self._subscriptions.keys() | wanted.keys()) > MAX_SUBSCRIPTIONS:
             self._refuse(
                 task.id, ProblemError("too_many_subscriptions", f"A connection has at most {MAX_SUBSCRIPTIONS}.")
             )
             self.close(TOO_MANY_SUBSCRIPTIONS)
-            return False
+            return []
         self._subscriptions |= wanted
-        self._shed -= wanted.keys()
+        self.outbox.forget(lambda key: key in wanted)
         self._ack(task.id)
-        return True
+        return found
+
+    def unsubscribed(self, task: Unsubscribe) -> None:
+        for key in task.keys:
+            self._subscriptions.pop(key, None)
+        self.outbox.forget(lambda key: key in task.keys)
+        self._ack(task.id)
 
     def executions_opened(self, task: OpenExecutions) -> None:
-        self.executions = True
+        self._private.add(EXECUTIONS)
         self._ack(task.id)
 
-    def refused(self, given: MessageId | None, problem: ProblemError) -> None:
-        """A message could not be carried out."""
-        self._strike(given, problem)
+    def executions_told(self) -> None:
+        """What came with the opening is bounded by whoever read it."""
+        self.outbox.resumed()
+
+    def positions_opened(self, task: OpenPositions) -> None:
+        self._private.add(POSITIONS)
+        self._ack(task.id)
+
+    def private_closed(self, task: ClosePrivate) -> None:
+        self._private.discard(task.channel)
+        self.outbox.forget(lambda key: key[0] == task.channel)
+        self._ack(task.id)
+
+    def refused(self, task: Task, problem: ProblemError) -> None:
+        """A task could not be done."""
+        if isinstance(task, Command):
+            self.failed(task.slot, problem)
+        else:
+            self._strike(task.id, None, problem)
 
     # From the hub
 
-    def market(self, key: MarketKey, frame: Frame) -> None:
-        """A public message. Dropped where the reader has fallen behind and waits for a new snapshot."""
-        if key in self._shed or key not in self._subscriptions:
-            return
-        if self._waiting_market >= MAX_WAITING_MARKET:
-            self._shed_market()
-            return
-        self._waiting_market += 1
-        self._push(key, frame)
+    def market(self, key: Key, frame: Frame) -> None:
+        """A message that waits under the policy of its channel."""
+        if self.close_code is None:
+            self.outbox.market(key, frame)
 
-    def execution(self, frame: Frame) -> None:
-        self._push(None, frame)
+    def execution(self, frame: Frame, order_id: int) -> None:
+        """A step of an order; 0: where the stream begins."""
+        if self.close_code is None:
+            self.entry.execution(order_id, frame)
+            self._look_at_bounds()
 
     def notice(self, frame: Frame) -> None:
-        self._push(None, frame)
-
-    def close(self, code: int) -> None:
-        """End the connection once the queue is sent. The first code counts."""
         if self.close_code is None:
-            self.close_code = code
+            self.outbox.answer(frame)
+            self._look_at_bounds()
 
-    # To the client
-
-    def to_send(self) -> Frame | None:
-        """The next frame, if any."""
-        if not self._queue:
-            return None
-        key, frame = self._queue.popleft()
-        if key is not None:
-            self._waiting_market -= 1
-        return frame
-
-    @property
-    def waiting(self) -> int:
-        return len(self._queue)
-
-    def resnapshots(self) -> list[tuple[str, InstrumentInfo, int]]:
-        """Once the queue is empty: what the reader lost and must begin anew, as (channel, instrument, depth)."""
-        if self._queue or not self._shed:
-            return []
-        lost = sorted(self._shed)
-        self._shed.clear()
+    def lost(self) -> list[tuple[str, InstrumentInfo, int]]:
+        """Once nothing waits: what the reader lost and must begin anew, as the hub wants it. It has been told so."""
         found = []
-        for key in lost:
-            info, depth = self._subscriptions[key]
-            self._push(None, frames.resync(key[0], info.symbol, "slow_reader"))
-            found.append((key[0], info, depth))
+        for key in self.outbox.take_lost():
+            info, detail = self._subscriptions[key]
+            assert info is not None
+            self.outbox.market(key, frames.resync(key[0], info.symbol, "slow_reader", detail))
+            found.append((key[0], info, detail))
         return found
 
-    def _shed_market(self) -> None:
-        """The reader is too slow: drop every public message, and tell it so when it has caught up."""
-        self._shed.update(self._subscriptions)
-        self._queue = deque(item for item in self._queue if item[0] is None)
-        self._waiting_market = 0
+    # Time and the end
 
-    def _push(self, key: MarketKey | None, frame: Frame) -> None:
-        if self.close_code is not None:
-            return
-        if len(self._queue) >= MAX_WAITING:
-            self._queue.clear()
-            self._waiting_market = 0
-            self.close(SLOW_CONSUMER)
-        else:
-            self._queue.append((key, frame))
+    def tick(self, at: int, *, reads: bool, writes: bool) -> None:
+        """About every second: whether the shell reads on, and whether the transport takes what it is given."""
+        for slot in self.entry.overdue(at):
+            self.failed(slot, timed_out(slot.order_id))
+        if self.close_code is None:
+            code = self._patience.spent(at, reads=reads, writes=writes)
+            if code is not None:
+                self._drop(code)
+        elif self._patience.goodbye_is_over(at):
+            self.outbox.clear()
+            self._is_leaving = False
+
+    def close(self, code: int) -> None:
+        """End the connection once what waits is sent. The first code counts.
+
+        Where it is the server that leaves, commands under way are answered first.
+        """
+        if self.close_code is None:
+            self.close_code = code
+            self._is_leaving = code in (GOING_AWAY, RESTART)
+
+    def revoked(self) -> None:
+        """The key, or the session, is no longer good: nothing more is said."""
+        self._drop(KEY_REVOKED)
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether a message may be sent past the outbox: nothing waits in it."""
+        return self.close_code is None and not self.outbox
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the shell should close now."""
+        if self.close_code is None or self.outbox:
+            return False
+        return not (self._is_leaving and self.entry.in_flight)
+
+    def _drop(self, code: int) -> None:
+        """End it at once."""
+        if self.close_code is None:
+            self.outbox.clear()
+            self.close(code)
+
+    def _look_at_bounds(self) -> None:
+        if self.outbox.overflowed or self.entry.overflowed:
+            self._drop(SLOW_CONSUMER)
+
+    def _skipped(self, key: Key, count: int, previous: int, sequence: int) -> Frame:
+        info, _ = self._subscriptions[key]
+        assert info is not None
+        head = {"channel": key[0], "symbol": info.symbol, "type": "skipped"}
+        return frames.encode(head | {"count": count, "previous": previous, "sequence": sequence})
+
+    # Saying
 
     def _say(self, message: dict[str, object]) -> None:
-        self._push(None, frames.encode(message))
+        if self.close_code is None:
+            self.outbox.answer(frames.encode(message))
+            self._look_at_bounds()
 
     def _ack(self, given: MessageId | None, **more: object) -> None:
-        self._strikes = 0
+        self._patience.restore()
         self._say({"op": "ack", "id": given, "ok": True, **more})
 
     def _refuse(self, given: MessageId | None, problem: ProblemError) -> None:
         self._say({"op": "ack", "id": given, "ok": False, "problem": problem.body(self._connection_id)})
 
-    def _strike(self, given: MessageId | None, problem: ProblemError) -> None:
-        self._refuse(given, problem)
-        self._strikes += 1
-        if self._strikes >= MAX_STRIKES:
-            self.close({401: NOT_AUTHENTICATED, 403: FORBIDDEN}.get(problem.code.status, BAD_MESSAGE))
+    def _strike(self, given: MessageId | None, slot: Slot | None, problem: ProblemError) -> None:
+        if slot is None:
+            self._refuse(given, problem)
+        else:
+            self.failed(slot, problem)
+        if problem.code.name == "rate_limited" and slot is None:
+            self.close(RATE_LIMITED)
+        elif (code := self._patience.strike(problem.code.status)) is not None:
+            self.close(code)
 
 
 def _utf8(text: str) -> bytes:

@@ -7,8 +7,6 @@ from orders.sockets.consumer import SocketConsumer
 
 PATH = "/ws/v1"
 
-_consumer = SocketConsumer.as_asgi()
-
 
 async def websocket_application(scope: dict[str, Any], receive: Any, send: Any) -> None:
     """Refuse (HTTP 403) another path or a foreign Origin; let everything else in, with a session only from a browser."""
@@ -18,4 +16,4 @@ async def websocket_application(scope: dict[str, Any], receive: Any, send: Any) 
         await send({"type": "websocket.close"})
         return
     found = None if origin is None else origins.session_key(scope)
-    await _consumer({**scope, "session_key": found}, receive, send)
+    await SocketConsumer({**scope, "session_key": found}, receive, send).run()

@@ -22,8 +22,6 @@ log = logging.getLogger(__name__)
 
 # Waiting connections the kernel keeps: a burst of clients that reconnect at once is not refused (Daphne's default is 50).
 LISTEN_BACKLOG = 1024
-# The largest message a client may send; orders and subscriptions are far smaller.
-MAX_MESSAGE_BYTES = 64 * 1024
 # Between the last answers and the closing of sockets, so that they get out.
 LAST_ANSWERS_SECONDS = 0.3
 
@@ -63,13 +61,10 @@ class Command(BaseCommand):
     def _serve(self, engine: EmbeddedEngine, host: str, port: int, save_interval: float) -> str:
         """Run until stopped. Returns what went wrong, or ""."""
         # Imported here: the import installs Twisted's asyncio reactor, which other commands have no use for.
-        from daphne.server import Server
-        from twisted.internet import reactor
-
         from oms_project.asgi import application
-        from orders.sockets import daphne
+        from orders.sockets.daphne import Server, reactor
+        from orders.sockets.protocol import MAX_MESSAGE_BYTES
 
-        daphne.install()
         stop_background = threading.Event()
         server = Server(
             application,
