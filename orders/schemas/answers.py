@@ -6,6 +6,7 @@ from pydantic import BaseModel, Field
 
 from orders.schemas.orders import OrderClass, OrderStatus, OrderType, SelfTradePrevention, Side, TimeInForce
 from orders.schemas.problems import Problem
+from orders.schemas.texts import DecimalText, TimeText
 
 Role = Literal["oco_limit", "oco_stop", "entry", "take_profit", "stop_loss"]
 
@@ -17,12 +18,12 @@ class FillOut(BaseModel):
     order_id: str
     symbol: str
     side: Side
-    price: str
-    quantity: str
+    price: DecimalText
+    quantity: DecimalText
     liquidity: Literal["maker", "taker"]
     shard: int
     sequence: int
-    time: str
+    time: TimeText
 
 
 class OrderOut(BaseModel):
@@ -36,27 +37,29 @@ class OrderOut(BaseModel):
     type: OrderType
     time_in_force: TimeInForce
     post_only: bool
-    price: str | None
-    stop_price: str | None = Field(description="Of a trailing stop: where it stands now, null before the first trade.")
-    trail_price: str | None
-    trail_percent: str | None
-    quantity: str
-    display_quantity: str | None
-    expires_at: str | None
+    price: DecimalText | None
+    stop_price: DecimalText | None = Field(
+        description="Of a trailing stop: where it stands now, null before the first trade."
+    )
+    trail_price: DecimalText | None
+    trail_percent: DecimalText | None
+    quantity: DecimalText
+    display_quantity: DecimalText | None
+    expires_at: TimeText | None
     self_trade_prevention: SelfTradePrevention
     order_class: OrderClass
     group_id: str | None = Field(description="The id of the first of the orders that were placed together.")
     role: Role | None = Field(description="What it is among them.")
-    filled_quantity: str
-    remaining_quantity: str
-    canceled_quantity: str
-    average_price: str | None
+    filled_quantity: DecimalText
+    remaining_quantity: DecimalText
+    canceled_quantity: DecimalText
+    average_price: DecimalText | None
     status: OrderStatus
     reason: str | None
     version: int
     sequence: int
-    created_at: str
-    updated_at: str
+    created_at: TimeText
+    updated_at: TimeText
 
 
 class OrderDetailOut(OrderOut):
@@ -88,7 +91,7 @@ class CancelAfterOut(BaseModel):
     """When the account's open orders will be canceled unless the lease is renewed; null: never."""
 
     seconds: int
-    expires_at: str | None
+    expires_at: TimeText | None
 
 
 class BatchResult(BaseModel):
@@ -124,16 +127,16 @@ class EventOut(BaseModel):
     client_order_id: str | None
     symbol: str | None
     side: Side | None
-    price: str | None
-    quantity: str | None
-    filled_quantity: str | None
-    remaining_quantity: str | None
+    price: DecimalText | None
+    quantity: DecimalText | None
+    filled_quantity: DecimalText | None
+    remaining_quantity: DecimalText | None
     status: OrderStatus | None
     reason: str | None
     liquidity: Literal["maker", "taker"] | None
     trade_id: str | None
     actor: str | None
-    time: str
+    time: TimeText
 
 
 class EventPage(BaseModel):
@@ -148,8 +151,8 @@ class LimitsOut(BaseModel):
     state: Literal["active", "reducing_only", "halted"]
     max_open_orders: int
     open_orders: int
-    max_order_quantity: str | None
-    max_position: str | None
+    max_order_quantity: DecimalText | None
+    max_position: DecimalText | None
     max_rate: int | None = Field(description="Messages a second.")
     funded: bool = Field(description="Whether it can only trade what it can pay for.")
-    cancel_after_expires_at: str | None = Field(description="When its open orders are canceled unless renewed.")
+    cancel_after_expires_at: TimeText | None = Field(description="When its open orders are canceled unless renewed.")

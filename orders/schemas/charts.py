@@ -8,6 +8,7 @@ from orders.candles import INTERVALS
 from orders.schemas.misfits import Misfits
 from orders.schemas.moments import Moment
 from orders.schemas.query import Query, WholeNumber
+from orders.schemas.texts import DecimalText, TimeText
 
 # Candles of one answer, unless asked otherwise and at most: a month of them is thirty-one rows.
 DEFAULT_CANDLES = 500
@@ -34,12 +35,12 @@ class CandleQuery(Query):
 class CandleOut(BaseModel):
     """The trades of one stretch of time, which begins at `time`: UTC, weeks from Monday, months from the first."""
 
-    time: str
-    open: str
-    high: str
-    low: str
-    close: str
-    volume: str
+    time: TimeText
+    open: DecimalText
+    high: DecimalText
+    low: DecimalText
+    close: DecimalText
+    volume: DecimalText
     trades: int
 
 

@@ -4,7 +4,7 @@ The server itself never makes these models: ``orders.feed.frames`` writes a mess
 AsyncAPI document is made from them, and the tests read every frame that is sent by the model of its kind, which takes no
 field that is not here and misses none. What clients send is in ``socket``.
 
-Decimals have the instrument's fixed decimals, times six: they are text, by pattern.
+What both doors tell (trades, candles, tickers, positions) has REST's models.
 """
 
 from typing import Annotated, Literal
@@ -14,17 +14,13 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from matching.events import KIND_NAMES
 from matching.lifecycle import TRANSITIONS
 from matching.values import REASON_NAMES
-from orders.schemas.market import ShardOut, State
+from orders.schemas.charts import CandleOut
+from orders.schemas.holdings import PositionOut
+from orders.schemas.market import Level, ShardOut, State, TickerOut, TradeOut
 from orders.schemas.orders import OrderStatus, Side
 from orders.schemas.socket import Depth, Interval
+from orders.schemas.texts import DecimalText, SignedText, TimeText
 
-DecimalText = Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]*)(\.[0-9]+)?$")]
-SignedText = Annotated[str, StringConstraints(pattern=r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?$")]
-Time = Annotated[
-    str,
-    StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z$"),
-    Field(json_schema_extra={"format": "date-time"}),
-]
 Count = Annotated[int, Field(ge=0)]
 Checksum = Annotated[int, Field(ge=0, lt=2**32)]
 OrderId = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,18}$")]
@@ -53,8 +49,6 @@ class MarketMessage(Shape):
 
 # Books
 
-Level = Annotated[tuple[DecimalText, DecimalText, Count], Field(description="`[price, quantity, orders]`")]
-
 
 class BookSnapshot(MarketMessage):
     """A book's best levels, best first. Comes after subscribing, after a resync, and unasked about once a minute."""
@@ -66,7 +60,7 @@ class BookSnapshot(MarketMessage):
     bids: list[Level]
     asks: list[Level]
     checksum: Checksum
-    time: Time
+    time: TimeText
 
 
 class BookUpdate(MarketMessage):
@@ -78,7 +72,7 @@ class BookUpdate(MarketMessage):
     bids: list[Level]
     asks: list[Level]
     checksum: Checksum
-    time: Time
+    time: TimeText
 
 
 class Resync(Shape):
@@ -100,24 +94,13 @@ class CandlesResync(Resync):
 # Trades, candles, ticker
 
 
-class Trade(Shape):
-    """A public trade, as over REST."""
-
-    id: TradeId
-    sequence: Count
-    price: DecimalText
-    quantity: DecimalText
-    taker_side: Side
-    time: Time
-
-
 class TradesSnapshot(MarketMessage):
     """The latest trades, oldest first. `sequence` is that of the last, 0 where there is none."""
 
     channel: Literal["trades"]
     type: Literal["snapshot"]
     previous: None
-    trades: list[Trade]
+    trades: list[TradeOut]
 
 
 class TradesUpdate(MarketMessage):
@@ -126,7 +109,7 @@ class TradesUpdate(MarketMessage):
     channel: Literal["trades"]
     type: Literal["update"]
     previous: Count
-    trades: Annotated[list[Trade], Field(min_length=1)]
+    trades: Annotated[list[TradeOut], Field(min_length=1)]
 
 
 class TradesSkipped(Shape):
@@ -140,18 +123,6 @@ class TradesSkipped(Shape):
     sequence: Count
 
 
-class Candle(Shape):
-    """The trades of one stretch of time, which begins at `time`, as over REST."""
-
-    time: Time
-    open: DecimalText
-    high: DecimalText
-    low: DecimalText
-    close: DecimalText
-    volume: DecimalText
-    trades: Annotated[int, Field(ge=1)]
-
-
 class CandlesSnapshot(MarketMessage):
     """The latest candles, oldest first. `sequence` is that of the instrument's last trade."""
 
@@ -159,7 +130,7 @@ class CandlesSnapshot(MarketMessage):
     interval: Interval
     type: Literal["snapshot"]
     previous: None
-    candles: list[Candle]
+    candles: list[CandleOut]
 
 
 class CandlesUpdate(MarketMessage):
@@ -169,28 +140,14 @@ class CandlesUpdate(MarketMessage):
     interval: Interval
     type: Literal["update"]
     previous: Count
-    candles: Annotated[list[Candle], Field(min_length=1)]
+    candles: Annotated[list[CandleOut], Field(min_length=1)]
 
 
-class Ticker(MarketMessage):
-    """An instrument at a glance, and its last 24 hours, to the minute. The whole state each time."""
+class Ticker(Shape, TickerOut):
+    """An instrument at a glance, and its last 24 hours to the minute, as over REST. The whole state each time."""
 
     channel: Literal["ticker"]
     type: Literal["snapshot", "update"]
-    last: DecimalText | None
-    bid: DecimalText | None
-    bid_quantity: DecimalText | None
-    ask: DecimalText | None
-    ask_quantity: DecimalText | None
-    open: DecimalText | None
-    high: DecimalText | None
-    low: DecimalText | None
-    volume: DecimalText
-    vwap: DecimalText | None
-    change: SignedText | None
-    change_percent: SignedText | None
-    trades: Count
-    time: Time
 
 
 # Markets and shards
@@ -202,11 +159,11 @@ class InstrumentSession(MarketMessage):
     channel: Literal["instruments"]
     type: Literal["snapshot", "update"]
     state: State
-    phase_ends_at: Time | None
+    phase_ends_at: TimeText | None
     indicative_price: DecimalText | None
     indicative_volume: DecimalText | None
     indicative_surplus: SignedText | None
-    time: Time
+    time: TimeText
 
 
 class Status(Shape):
@@ -215,7 +172,7 @@ class Status(Shape):
     channel: Literal["status"]
     type: Literal["snapshot", "update"]
     shards: list[ShardOut]
-    time: Time
+    time: TimeText
 
 
 # Private
@@ -255,22 +212,7 @@ class ExecutionsUpdate(Shape):
     reason: Reason | None
     liquidity: Literal["maker", "taker"] | None
     trade_id: TradeId | None
-    time: Time
-
-
-class Position(Shape):
-    """What an account has of an instrument, as over REST. Money has the decimals of price and quantity together."""
-
-    symbol: str
-    quantity: SignedText
-    bought: DecimalText
-    sold: DecimalText
-    bought_notional: DecimalText
-    sold_notional: DecimalText
-    average_price: DecimalText | None
-    realized_pnl: SignedText
-    mark_price: DecimalText | None
-    unrealized_pnl: SignedText | None
+    time: TimeText
 
 
 class PositionsSnapshot(Shape):
@@ -282,10 +224,10 @@ class PositionsSnapshot(Shape):
     shard: Count
     epoch: Count
     sequence: Count
-    positions: list[Position]
+    positions: list[PositionOut]
 
 
-class PositionsUpdate(Position):
+class PositionsUpdate(Shape, PositionOut):
     """A position that a commit changed, whole."""
 
     channel: Literal["positions"]

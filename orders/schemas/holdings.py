@@ -5,6 +5,7 @@ from pydantic import BaseModel, Field
 from orders.schemas.answers import LimitsOut
 from orders.schemas.orders import SymbolText
 from orders.schemas.query import PageQuery
+from orders.schemas.texts import DecimalText, SignedText
 
 
 class PositionQuery(PageQuery):
@@ -17,17 +18,17 @@ class PositionOut(BaseModel):
     """What the account has of an instrument, by the average-cost method. Money has price's and quantity's decimals together."""
 
     symbol: str
-    quantity: str = Field(description="The net position; below zero when sold short.")
-    bought: str
-    sold: str
-    bought_notional: str
-    sold_notional: str
-    average_price: str | None = Field(
+    quantity: SignedText = Field(description="The net position; below zero when sold short.")
+    bought: DecimalText
+    sold: DecimalText
+    bought_notional: DecimalText
+    sold_notional: DecimalText
+    average_price: DecimalText | None = Field(
         description="With four decimals more than a price; null where the position is zero."
     )
-    realized_pnl: str
-    mark_price: str | None = Field(description="The last price.")
-    unrealized_pnl: str | None = Field(description="At the mark price.")
+    realized_pnl: SignedText
+    mark_price: DecimalText | None = Field(description="The last price.")
+    unrealized_pnl: SignedText | None = Field(description="At the mark price.")
 
 
 class PositionPage(BaseModel):
@@ -43,9 +44,9 @@ class BalanceOut(BaseModel):
 
     currency: str
     shard: int
-    total: str
-    held: str
-    available: str
+    total: SignedText
+    held: DecimalText
+    available: SignedText
 
 
 class AccountOut(LimitsOut):

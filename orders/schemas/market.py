@@ -7,6 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from orders.schemas.orders import Side, SymbolText
 from orders.schemas.query import DEFAULT_PAGE, Cursor, Limit, PageQuery, Query, WholeNumber
+from orders.schemas.texts import DecimalText, SignedText, TimeText
 
 # The depths of the feed, and 50, which only makes sense for a single look.
 BOOK_DEPTHS = (10, 25, 50, 100, 500, 1000)
@@ -52,7 +53,7 @@ class SnapshotQuery(PageQuery):
 
 
 class TimeOut(BaseModel):
-    time: str
+    time: TimeText
 
 
 class ShardOut(BaseModel):
@@ -69,7 +70,7 @@ class StatusOut(BaseModel):
     """``open`` only where every shard is."""
 
     status: Literal["open", "unavailable"]
-    time: str
+    time: TimeText
     shards: list[ShardOut]
 
 
@@ -79,16 +80,16 @@ State = Literal["closed", "pre_open", "auction", "continuous", "halted", "no_can
 class PhaseChangeOut(BaseModel):
     """A state that the instrument will enter by its schedule."""
 
-    at: str
+    at: TimeText
     state: State
 
 
 class IndicativeOut(BaseModel):
     """What an auction would come to if it ended now; the surplus is what stays unfilled, negative on the sell side."""
 
-    price: str
-    volume: str
-    surplus: str
+    price: DecimalText
+    volume: DecimalText
+    surplus: SignedText
 
 
 class InstrumentOut(BaseModel):
@@ -98,18 +99,18 @@ class InstrumentOut(BaseModel):
     base: str
     quote: str
     state: State
-    phase_ends_at: str | None = Field(description="When it opens by itself; null where it does not.")
+    phase_ends_at: TimeText | None = Field(description="When it opens by itself; null where it does not.")
     price_decimals: int
     quantity_decimals: int
-    price_tick: str
-    quantity_step: str
-    min_quantity: str
-    max_quantity: str
-    max_notional: str | None
-    price_collar: str | None
-    reference_price: str | None
+    price_tick: DecimalText
+    quantity_step: DecimalText
+    min_quantity: DecimalText
+    max_quantity: DecimalText
+    max_notional: DecimalText | None
+    price_collar: DecimalText | None
+    reference_price: DecimalText | None
     circuit_breaker_seconds: int | None = Field(description="How long an auction is called when the collar is met.")
-    last_price: str | None
+    last_price: DecimalText | None
     schedule: list[PhaseChangeOut] = Field(description="The next changes of state.")
     indicative: IndicativeOut | None = Field(description="In an auction: where it stands. Null where nothing crosses.")
 
@@ -119,7 +120,7 @@ class InstrumentPage(BaseModel):
     next: str | None
 
 
-Level = tuple[str, str, int]
+Level = tuple[DecimalText, DecimalText, int]
 
 
 class BookOut(BaseModel):
@@ -129,7 +130,7 @@ class BookOut(BaseModel):
     epoch: int
     sequence: int
     checksum: int
-    time: str
+    time: TimeText
     bids: list[Level]
     asks: list[Level]
 
@@ -137,10 +138,10 @@ class BookOut(BaseModel):
 class TradeOut(BaseModel):
     id: str
     sequence: int
-    price: str
-    quantity: str
+    price: DecimalText
+    quantity: DecimalText
     taker_side: Side
-    time: str
+    time: TimeText
 
 
 class TradePage(BaseModel):
@@ -157,20 +158,20 @@ class TickerOut(BaseModel):
     symbol: str
     epoch: int
     sequence: int = Field(description="The larger one of the book's and the last trade's.")
-    last: str | None
-    bid: str | None
-    bid_quantity: str | None
-    ask: str | None
-    ask_quantity: str | None
-    open: str | None
-    high: str | None
-    low: str | None
-    volume: str
-    vwap: str | None = Field(description="The average price by quantity, rounded half up.")
-    change: str | None
-    change_percent: str | None
+    last: DecimalText | None
+    bid: DecimalText | None
+    bid_quantity: DecimalText | None
+    ask: DecimalText | None
+    ask_quantity: DecimalText | None
+    open: DecimalText | None
+    high: DecimalText | None
+    low: DecimalText | None
+    volume: DecimalText
+    vwap: DecimalText | None = Field(description="The average price by quantity, rounded half up.")
+    change: SignedText | None
+    change_percent: SignedText | None
     trades: int
-    time: str
+    time: TimeText
 
 
 class TickerPage(BaseModel):
@@ -191,10 +192,10 @@ class SnapshotOut(BaseModel):
     orders: int
     bid_levels: int
     ask_levels: int
-    best_bid: str | None
-    best_ask: str | None
+    best_bid: DecimalText | None
+    best_ask: DecimalText | None
     checksum: str
-    time: str
+    time: TimeText
 
 
 class SnapshotPage(BaseModel):

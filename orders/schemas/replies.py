@@ -11,10 +11,11 @@ from pydantic import Field
 from orders.actors import SCOPES
 from orders.schemas import feed
 from orders.schemas.answers import AmendedOrderOut, BatchResult, OrderDetailOut, PlacedOrderOut
-from orders.schemas.feed import Count, OrderId, Shape, Time
+from orders.schemas.feed import Count, OrderId, Shape
 from orders.schemas.orders import MAX_BATCH
 from orders.schemas.problems import Problem
 from orders.schemas.socket import MessageId, ShardText
+from orders.schemas.texts import TimeText
 
 
 class Answer(Shape):
@@ -49,7 +50,7 @@ class Pong(Answer):
     """The server's time."""
 
     op: Literal["pong"]
-    time: Time
+    time: TimeText
 
 
 class Result(Answer):
@@ -89,7 +90,7 @@ class CancelAfterResult(Result):
     """When the account's open orders will be canceled unless the lease is renewed; null: never."""
 
     seconds: Count
-    expires_at: Time | None
+    expires_at: TimeText | None
 
 
 class PlaceBatchResult(Result):
@@ -120,7 +121,7 @@ class Heartbeat(Shape):
     """Comes every few seconds. Answer it, with any message."""
 
     op: Literal["heartbeat"]
-    time: Time
+    time: TimeText
     shards: dict[ShardText, ShardPlace]
 
 

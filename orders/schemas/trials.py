@@ -4,6 +4,7 @@ from pydantic import BaseModel, Field
 
 from orders.schemas.answers import Role
 from orders.schemas.orders import OrderStatus
+from orders.schemas.texts import DecimalText, TimeText
 
 
 class CheckOut(BaseModel):
@@ -21,15 +22,15 @@ class CheckOut(BaseModel):
 class ExpectedFillOut(BaseModel):
     """What the order would trade at once at one price."""
 
-    price: str
-    quantity: str
+    price: DecimalText
+    quantity: DecimalText
 
 
 class QueueOut(BaseModel):
     """Where what is left would stand: behind everything displayed at its price."""
 
-    price: str
-    quantity_ahead: str
+    price: DecimalText
+    quantity_ahead: DecimalText
     orders_ahead: int
 
 
@@ -53,9 +54,9 @@ class TrialOut(BaseModel):
     reason: str | None = Field(description="Why it would be refused.")
     checks: list[CheckOut]
     fills: list[ExpectedFillOut] = Field(description="By price, in the order of trading.")
-    filled_quantity: str
-    average_price: str | None
-    remaining_quantity: str
+    filled_quantity: DecimalText
+    average_price: DecimalText | None
+    remaining_quantity: DecimalText
     status: OrderStatus
     canceled_reason: str | None = Field(description="Why what is left would end at once.")
     self_trade: list[str] = Field(description="The account's own orders that it would meet.")
@@ -66,4 +67,4 @@ class TrialOut(BaseModel):
     order_id: str | None = Field(description="The stored order, where it is replayed.")
     sequence: int = Field(description="The shard's last event that is taken into account.")
     truncated: bool = Field(description="The order would meet more orders than were looked at.")
-    time: str
+    time: TimeText
