@@ -7,24 +7,31 @@ out of its order.
 
 import asyncio
 import random
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from oms_client.book import Book
 from oms_client.executions import Executions
+from oms_client.following import Follower
+from oms_client.latest import Positions
 from oms_client.line import Connect, Output, Reconnect, Send, Told, Topic
-from oms_client.models import Execution, Skipped, Trade
+from oms_client.models import Candle, Execution, Skipped, Trade
 from oms_client.session import Session
-from oms_client.tape import Tape
+from oms_client.tape import CandleSeries, Tape
 from orders.actors import Actor
+from orders.charts import candle_list
 from orders.feed.board import Key
 from orders.feed.frames import Frame
-from orders.sockets import protocol as core
+from orders.models import Position
+from orders.sockets.protocol import SocketProtocol
+from orders.sockets.tasks import Authenticate, OpenExecutions, OpenPositions, Subscribe, Task
 from tests.soak.harm import Harm, Line
 from tests.soak.world import SYMBOLS, Levels, World
 
 TRADES = [Topic("trades", symbol) for symbol in SYMBOLS]
 EXECUTIONS = Topic("executions")
+INTERVAL = "1m"
 
 
 class UndetectedGap(AssertionError):
@@ -38,39 +45,60 @@ class Served:
         self.world = world
         self.actor = actor
         self.hub = world.hub
-        self.protocol = core.SocketProtocol(actor=None, public_market_data=True, connection_id="soak")
+        self.protocol = SocketProtocol(actor=None, public_market_data=True, connection_id="soak", at=world.clock())
         self.is_open = self.hub.connect(self)
+        self._inbox: deque[str] = deque()
         self._opening: asyncio.Task[None] | None = None
 
     def receive(self, text: str) -> None:
-        task = self.protocol.receive(text, self.world.clock())
-        if isinstance(task, core.Authenticate):
+        """One message of the client, when those before it are done with."""
+        self._inbox.append(text)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        while self._inbox and self._opening is None:
+            task = self.protocol.receive(self._inbox.popleft(), self.world.clock())
+            if task is not None:
+                self._do(task)
+
+    def _do(self, task: Task) -> None:
+        if isinstance(task, Authenticate):
             self.protocol.authenticated(task, self.actor)
-        elif isinstance(task, core.Subscribe):
+        elif isinstance(task, Subscribe):
             infos = [info for info in self.world.infos if info.symbol in task.symbols]
-            if self.protocol.subscribed(task, infos):
-                for info in infos:
-                    self.hub.subscribe(self, task.channel, info, task.depth)
-        elif isinstance(task, core.OpenExecutions):
-            self._opening = self.world.loop.create_task(self._open(task))
+            for info in self.protocol.subscribed(task, infos):
+                self.hub.subscribe(self, task.channel, info, task.detail)
         else:
-            assert task is None, task
+            assert isinstance(task, OpenExecutions | OpenPositions), task
+            self._opening = self.world.loop.create_task(self._open(task))
 
-    async def _open(self, task: core.OpenExecutions) -> None:
-        opening = await self.hub.open_executions(self, task.actor.account_id, task.actor.account_name, task.after)
-        self.protocol.executions_opened(task)
-        opening.tell()
+    async def _open(self, task: OpenExecutions | OpenPositions) -> None:
+        account = (task.actor.account_id, task.actor.account_name)
+        if isinstance(task, OpenExecutions):
+            opening = await self.hub.open_executions(self, *account, task.after)
+            self.protocol.executions_opened(task)
+            opening.tell()
+            self.protocol.executions_told()
+        else:
+            opening = await self.hub.open_positions(self, *account)
+            self.protocol.positions_opened(task)
+            opening.tell()
+        self._opening = None
+        self._go_on()
 
-    def pump(self) -> Iterable[str]:
+    def pump(self) -> Iterator[str]:
         """Everything that waits, as a socket that can be written to takes it."""
         while True:
-            while (frame := self.protocol.to_send()) is not None:
+            while (frame := self.protocol.outbox.take()) is not None:
                 yield frame.text
-            lost = self.protocol.resnapshots()
+            lost = self.protocol.lost()
             for channel, info, detail in lost:
                 self.hub.subscribe(self, channel, info, detail)
             if not lost:
                 break
+
+    def tick(self) -> None:
+        self.protocol.tick(self.world.clock(), reads=True, writes=True)
 
     def close_now(self) -> None:
         self.is_open = False
@@ -84,7 +112,7 @@ class Served:
         self.protocol.market(key, frame)
 
     def execution(self, frame: Frame, order_id: int) -> None:
-        self.protocol.execution(frame)
+        self.protocol.execution(frame, order_id)
 
     def notice(self, frame: Frame) -> None:
         self.protocol.notice(frame)
@@ -94,7 +122,7 @@ class Served:
 
 
 class Reader:
-    """One client: books of both instruments at ``depth``, trades, and executions where ``private``."""
+    """One client: books of both instruments at ``depth``, trades, candles, and the account's streams where ``private``."""
 
     def __init__(
         self, world: World, rng: random.Random, harm: Harm, actor: Actor, depth: int, *, private: bool, book: type[Book]
@@ -107,7 +135,10 @@ class Reader:
         stats = self.session.stats
         self.books = [book(symbol, depth, stats) for symbol in SYMBOLS]
         self.tapes = [Tape(symbol, stats) for symbol in SYMBOLS]
+        self.candles = [CandleSeries(symbol, stats) for symbol in SYMBOLS]
+        self.positions = Positions(stats)
         self.depth = depth
+        self.private = private
         # Where each tape is in the truth's list of trades; -1: nothing told yet.
         self._trades_told = [-1, -1]
         self.executions: list[int] = []
@@ -117,11 +148,17 @@ class Reader:
         self._connect_at: float | None = world.loop.now
         self._checked: list[tuple[int, int]] = [(-1, -1)] * len(self.books)
         for follower in self.books:
-            self._do(self.session.subscribe(Topic("book", follower.symbol), follower, {"depth": depth}, self.now))
+            self._subscribe(Topic("book", follower.symbol), follower, depth=depth)
         for follower in self.tapes:
-            self._do(self.session.subscribe(Topic("trades", follower.symbol), follower, {}, self.now))
+            self._subscribe(Topic("trades", follower.symbol), follower)
+        for follower in self.candles:
+            self._subscribe(Topic("candles", follower.symbol, INTERVAL), follower, interval=INTERVAL)
         if private:
-            self._do(self.session.subscribe(EXECUTIONS, Executions({0: 0}, stats), {}, self.now))
+            self._subscribe(EXECUTIONS, Executions({0: 0}, stats))
+            self._subscribe(Topic("positions"), self.positions)
+
+    def _subscribe(self, topic: Topic, follower: Follower, **terms: object) -> None:
+        self._do(self.session.subscribe(topic, follower, terms, self.now))
 
     @property
     def now(self) -> float:
@@ -148,11 +185,13 @@ class Reader:
                 self._receive(text)
             if self.served is not served:
                 return
-        if served.protocol.close_code is not None:
+        if served.protocol.is_over:
             self._disconnected(served.protocol.close_code)
 
     def tick(self) -> None:
         self._do(self.session.tick(self.now))
+        if self.served is not None:
+            self.served.tick()
 
     def cut(self) -> None:
         """The connection breaks, and what was on its way is gone."""
@@ -232,8 +271,10 @@ class Reader:
         for item in items:
             at = self._trades_told[place] + 1
             if isinstance(item, Skipped):
+                first = at
                 while at < len(truth) and truth[at] <= item.sequence:
                     at += 1
+                assert item.count in (None, at - first), f"{at - first} trades were skipped: {item}"
                 self._trades_told[place] = at - 1
                 continue
             assert isinstance(item, Trade)
@@ -245,9 +286,28 @@ class Reader:
                 )
             self._trades_told[place] = at
 
-    def check_trades_complete(self) -> None:
-        for symbol, told in zip(SYMBOLS, self._trades_told, strict=True):
-            assert told == len(self.world.truth.trades[symbol]) - 1, f"the last trades of {symbol} were not told"
+    def check_streams(self) -> None:
+        """Everything there is has been told: what tables say of trades, candles and positions."""
+        for place, info in enumerate(self.world.infos):
+            trades = self.world.truth.trades[info.symbol]
+            assert self._trades_told[place] == len(trades) - 1, f"the last trades of {info.symbol} were not told"
+            believed = [candle_units(candle) for candle in self.candles[place].latest]
+            logged = candle_list(info, INTERVAL, None, None, len(believed))
+            assert believed == [candle[:6] for candle in logged], f"candles of {info.symbol}"
+            if self.private:
+                position = self.positions.by_symbol[info.symbol]
+                row = Position.objects.get(account_id=self.actor.account_id, instrument_id=info.id)
+                assert (row.bought, row.sold) == tuple(int(part * 1_000) for part in (position.bought, position.sold))
+
+
+def candle_units(candle: Candle) -> tuple[int, ...]:
+    """Start in microseconds, open, high, low, close, volume."""
+    prices = (candle.open, candle.high, candle.low, candle.close)
+    return (
+        int(candle.time.timestamp()) * 1_000_000,
+        *(int(price * 100) for price in prices),
+        int(candle.volume * 1_000),
+    )
 
 
 def units(rows: list[tuple[str, str, int]]) -> Levels:

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 
 SYMBOL = "ACME-USD"
 # Between a quiet point and the next kill.
-LIVELY_SECONDS = (1.5, 6.0)
+LIVELY_SECONDS = (0.5, 5.0)
 # After a kill and the restart everybody must agree within this: a client that waits for a lost snapshot asks again after 10 s.
 AGREE_SECONDS = 25
 # Longer than any restart takes.
