@@ -126,6 +126,18 @@ def test_inside_a_command_an_order_is_in_the_book_once_its_execution_is_over(api
     assert api.get(f"{BOOK}?sequence={gone['sequence'] - 1}").body == books[-1]
 
 
+def test_an_amend_that_ends_the_order_has_taken_it_from_its_level(api: Api):
+    """It leaves its old place, meets an order of its own account and rests nowhere: the change is that of the amend."""
+    api.place("sell", "1", "101")
+    order = api.place("buy", "1", "99")
+    amended = api.patch(f"orders/{order['id']}", {"price": "101"}).body
+    assert (amended["status"], amended["reason"]) == ("canceled", "self_trade")
+    book = api.get(BOOK).body
+    assert book["sequence"] == amended["sequence"] - 1 and book["bids"] == []
+    for sequence in (book["sequence"], last_sequence()):
+        assert api.get(f"{BOOK}?sequence={sequence}").body | {"time": book["time"]} == book
+
+
 def test_from_the_nearest_good_saved_book(api: Api, caplog: pytest.LogCaptureFixture):
     saver = BookSaver(0)
     for price in ("97", "98", "99"):
