@@ -100,6 +100,7 @@ class Talk:
 
     def subscribe(self, topic: Topic, follower: Follower, **terms: object) -> None:
         self.take(self.session.subscribe(topic, follower, terms, self.at))
+        self.wait(0.05)
 
     # What it said, and answers to that
 

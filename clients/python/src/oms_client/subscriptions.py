@@ -34,6 +34,8 @@ class Subscription:
     terms: dict[str, object]
     patience: Patience
     is_asked: bool = False
+    # On this connection.
+    was_asked: bool = False
     asked_at: float = -RESUBSCRIBE_SECONDS
     since: float = 0.0
     retry_at: float | None = None
@@ -46,6 +48,11 @@ class Subscription:
     def is_idle(self) -> bool:
         """Whether it can be asked for."""
         return not (self.is_asked or self.is_paused or self.reads)
+
+    def is_due(self, at: float) -> bool:
+        """Whether it must be asked for, on a connection that there is."""
+        overdue = self.follower.stale and at - self.since >= SNAPSHOT_SECONDS
+        return self.is_idle and (overdue or (self.retry_at is not None and at >= self.retry_at))
 
 
 class Subscriptions:
@@ -63,9 +70,7 @@ class Subscriptions:
         """Raises ``ValueError`` past what one connection may have."""
         if len(self._wanted) >= MAX_SUBSCRIPTIONS:
             raise ValueError(f"a connection has at most {MAX_SUBSCRIPTIONS} subscriptions")
-        subscription = self._wanted[topic] = Subscription(topic, follower, terms, Patience(self._jitter))
-        if self._line.ready:
-            self._ask([subscription], at)
+        self._wanted[topic] = Subscription(topic, follower, terms, Patience(self._jitter), retry_at=at)
 
     def remove(self, topic: Topic) -> None:
         if self._wanted.pop(topic, None) is not None:
@@ -99,7 +104,7 @@ class Subscriptions:
 
     def disconnected(self) -> None:
         for subscription in self._wanted.values():
-            subscription.is_asked = False
+            subscription.is_asked = subscription.was_asked = False
             subscription.retry_at = None
             subscription.follower.disconnected()
 
@@ -139,11 +144,8 @@ class Subscriptions:
             for shard, (after, retry_at) in subscription.reads.items():
                 if retry_at is not None and at >= retry_at:
                     self._read(subscription, shard, after)
-            if not self._line.ready or not subscription.is_idle:
-                continue
-            overdue = subscription.follower.stale and at - subscription.since >= SNAPSHOT_SECONDS
-            if overdue or (subscription.retry_at is not None and at >= subscription.retry_at):
-                self._ask_again(subscription, at)
+        if self._line.ready:
+            self._ask([subscription for subscription in self._wanted.values() if subscription.is_due(at)], at)
 
     # Executions that are too old for the socket
 
@@ -182,19 +184,15 @@ class Subscriptions:
     # Asking
 
     def _ask_again(self, subscription: Subscription, at: float) -> None:
-        """Ask for one alone, unless that is on its way already, or was just now."""
-        if not self._line.ready or not subscription.is_idle:
-            return
-        if at - subscription.asked_at < RESUBSCRIBE_SECONDS:
-            subscription.retry_at = subscription.asked_at + RESUBSCRIBE_SECONDS
-            return
-        self._stats.resubscribes += 1
-        self._ask([subscription], at)
+        """Soon, together with what else is due: many may break at once, and a flood of messages is not welcome."""
+        subscription.retry_at = max(at, subscription.asked_at + RESUBSCRIBE_SECONDS)
 
     def _ask(self, subscriptions: Iterable[Subscription], at: float) -> None:
         """Ask for many: in one message those that differ by their symbol only."""
         together: dict[tuple[str, str], list[Subscription]] = {}
         for subscription in subscriptions:
+            self._stats.resubscribes += subscription.was_asked
+            subscription.was_asked = True
             subscription.is_asked, subscription.asked_at, subscription.retry_at = True, at, None
             together.setdefault((subscription.topic.channel, repr(subscription.terms)), []).append(subscription)
         for (channel, _), group in together.items():
@@ -222,9 +220,9 @@ class Subscriptions:
             return
         problem = build(Problem, answer.get("problem"))
         if len(group) > 1:
-            # Which of them it is about is not said: alone, each gets its own answer.
-            for subscription in group:
-                self._ask([subscription], at)
+            # Which of them it is about is not said: halves find it out.
+            self._ask(group[: len(group) // 2], at)
+            self._ask(group[len(group) // 2 :], at)
         elif group:
             self._refused(group[0], problem, at)
 
