@@ -4,6 +4,8 @@ Those of RFC 6455 below 4000, ours above. What is said of each is for the client
 """
 
 GOING_AWAY = 1001
+PROTOCOL_ERROR = 1002
+NOT_UTF8 = 1007
 MESSAGE_TOO_BIG = 1009
 RESTART = 1012
 BAD_MESSAGE = 4000
@@ -17,6 +19,8 @@ KEY_REVOKED = 4030
 
 CLOSE_CODES: dict[int, str] = {
     GOING_AWAY: "The server leaves; announced by server_shutdown. Connect again.",
+    PROTOCOL_ERROR: "Frames broke the rules of WebSockets.",
+    NOT_UTF8: "Text was not UTF-8.",
     MESSAGE_TOO_BIG: "A message had too many bytes.",
     RESTART: "The service starts anew. Connect again.",
     BAD_MESSAGE: "Too many messages in a row that could not be understood or carried out.",

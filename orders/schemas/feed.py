@@ -78,7 +78,7 @@ class BookUpdate(MarketMessage):
 class Resync(Shape):
     """What was told before is not to be built upon: wait for the snapshot that follows."""
 
-    channel: Literal["book", "trades", "instruments"]
+    channel: Literal["book", "trades"]
     symbol: str
     type: Literal["resync"]
     reason: Literal["gap", "epoch", "slow_reader"]

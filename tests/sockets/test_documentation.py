@@ -21,7 +21,7 @@ from orders.feed.publisher import BookChange, Execution, TradeTold
 from orders.feed.sessions import SessionView
 from orders.feed.tickers import TickerView
 from orders.levels import InstrumentLevels
-from orders.schemas import socket
+from orders.schemas import closing, socket
 from orders.schemas.closing import CLOSE_CODES
 from orders.schemas.examples import EXAMPLES, read_all
 from orders.schemas.orders import MAX_BATCH
@@ -29,8 +29,10 @@ from orders.schemas.problems import ProblemError
 from orders.schemas.render import position_out
 from orders.schemas.replies import SERVER_MESSAGES
 from orders.selectors import InstrumentInfo
+from orders.sockets import entry, outbox, patience, protocol
 from orders.sockets.protocol import SocketProtocol
 from orders.status import OPEN, ShardStatus
+from orders.submission import ANSWER_TIMEOUT_SECONDS
 from tests.support import wire
 
 ACME = InstrumentInfo(1, "ACME-USD", 0, 2, 3)
@@ -51,7 +53,7 @@ def test_every_kind_of_message_is_shown():
     shown = {wire.kind_of(message) for message in SHOWN}
     # Whole states come alike at first and later.
     alike = {("ticker", "snapshot"), ("status", "update")}
-    alike |= {("trades", "resync"), ("instruments", "resync")}
+    alike |= {("trades", "resync")}
     assert answers - shown == alike
     asked = {(message["op"], message.get("channel")) for message in SHOWN if "op" in message}
     for op in (*socket._BY_OP, *socket._BY_CHANNEL):
@@ -131,11 +133,12 @@ def account_said() -> list[Frame]:
 
 
 def connection_said() -> list[Frame]:
-    protocol = SocketProtocol(actor=None, public_market_data=True, connection_id="5f0c…")
-    protocol.receive('{"op":"ping","id":13}', at("17:30:52"))
-    protocol.refused(2, ProblemError("unknown_symbol", "There is no instrument 'NOPE'."))
+    connection = SocketProtocol(actor=None, public_market_data=True, connection_id="5f0c…")
+    connection.receive('{"op":"ping","id":13}', at("17:30:52"))
+    asked = connection.receive('{"op":"subscribe","id":2,"channel":"book","symbols":["NOPE"]}', at("17:30:52"))
+    connection.refused(asked, ProblemError("unknown_symbol", "There is no instrument 'NOPE'."))
     return [
-        *(protocol.to_send(), protocol.to_send()),
+        *(connection.outbox.take(), connection.outbox.take()),
         *(frames.heartbeat({0: (3, 1047)}, at("17:30:55")), frames.server_shutdown()),
     ]
 
@@ -169,6 +172,20 @@ def test_the_close_codes_of_the_page_are_those_of_the_registry():
         f"(1 to {socket.MAX_SYMBOLS})",
         f"up to {MAX_BATCH}, each on its own",
         f"comes every {HEARTBEAT_SECONDS} seconds",
+        f"closed with {closing.TIMEOUT}",
+        f"nothing for {patience.SILENCE_SECONDS} seconds is closed",
+        f"nothing for {patience.STANDSTILL_SECONDS} seconds is closed with {closing.SLOW_CONSUMER}",
+        f"has {patience.GOODBYE_SECONDS} seconds to be read",
+        f"{patience.CONTROL_BURST} at once, then {patience.CONTROL_PER_SECOND} a second; past it {closing.RATE_LIMITED}",
+        f"problem in a row | {patience.MAX_STRIKES} |",
+        f"bytes of a message | {protocol.MAX_MESSAGE_BYTES // 1024} KiB",
+        f"subscriptions of a connection | {protocol.MAX_SUBSCRIPTIONS}:",
+        f"without an answer | {entry.MAX_IN_FLIGHT:,},",
+        f"without an answer after {ANSWER_TIMEOUT_SECONDS} seconds",
+        f"past {outbox.MAX_CHAIN} messages",
+        f"the last {outbox.MAX_TAPE:,} messages",
+        f"past {outbox.MAX_EXECUTIONS:,} the connection",
+        f"past {outbox.MAX_UNSENT_BYTES // 1024} KiB",
         "432354406",
     ],
 )
