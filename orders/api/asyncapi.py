@@ -14,6 +14,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_jso
 from pydantic_core import core_schema
 
 from oms_project import __version__
+from orders.actors import READ
 from orders.schemas.closing import CLOSE_CODES
 from orders.schemas.examples import EXAMPLES
 from orders.schemas.replies import ANSWERS, DATA, NOTICES, SERVER_MESSAGES
@@ -122,7 +123,11 @@ def _received() -> dict[str, Any]:
             "messages": _of_channel([model]),
             "reply": {"channel": _reference("channels", CHANNEL), "messages": _of_channel(ANSWERS[op])},
         }
-        if op in ORDER_ENTRY or (op == "subscribe" and set(_words(model, "channel")) & set(_PRIVATE_CHANNELS)):
+        scopes = ORDER_ENTRY.get(op, ())
+        if op == "subscribe" and set(_words(model, "channel")) & set(_PRIVATE_CHANNELS):
+            scopes = (READ,)
+        if scopes:
+            operation["description"] = f"Needs the scope `{'` or `'.join(scopes)}`."
             operation["security"] = _security()
         found[model.__name__[0].lower() + model.__name__[1:]] = operation
     return found

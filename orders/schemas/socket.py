@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, model_validator
 
+from orders.actors import CANCEL, TRADE
 from orders.candles import INTERVALS
 from orders.schemas.misfits import Misfits
 from orders.schemas.orders import (
@@ -246,8 +247,11 @@ _BY_CHANNEL: dict[str, dict[str, type[Any]]] = {
         "positions": UnsubscribePlain,
     },
 }
-# Operations whose answer is a ``result``, not an ``ack``.
-ORDER_ENTRY = frozenset(("place", "amend", "cancel", "cancel_all", "cancel_after", "place_batch"))
+# Operations whose answer is a ``result``, not an ``ack``, and their scopes: any one of them will do.
+ORDER_ENTRY: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("place", "amend", "place_batch"), (TRADE,)),
+    **dict.fromkeys(("cancel", "cancel_all", "cancel_after"), (CANCEL, TRADE)),
+}
 _OPS = ", ".join((*_BY_OP, *_BY_CHANNEL))
 _ID: TypeAdapter[int | str | None] = TypeAdapter(MessageId | None, config=ConfigDict(strict=True))
 
