@@ -92,16 +92,15 @@ def test_operations_name_messages_and_answers(name):
     assert messages and resolve(operation["channel"]["$ref"])["address"] == "/ws/v1"
     if operation["action"] == "send":
         assert "reply" not in operation
+        assert ("security" in operation) == (name in ("executionsTold", "positionsTold"))
         return
     (message,) = (resolve(item["$ref"]) for item in messages)
     (op,) = {example["payload"]["op"] for example in message["examples"]}
     answers = [item["$ref"].rpartition("/")[2] for item in operation["reply"]["messages"]]
     assert answers == [model.__name__ for model in ANSWERS[op]]
-    private = op in socket.ORDER_ENTRY or message["examples"][0]["payload"].get("channel") in (
-        "executions",
-        "positions",
-    )
-    assert ("security" in operation) == private or op == "unsubscribe"
+    private = op in socket.ORDER_ENTRY or name in ("subscribeExecutions", "subscribePositions")
+    assert ("security" in operation) == private == ("scope" in operation.get("description", ""))
+    assert operation["summary"]
 
 
 @pytest.mark.parametrize(("model", "example"), examples(CLIENT_MESSAGES))
