@@ -7,16 +7,33 @@ trade and a minute that falls out cost the same however many minutes there are.
 
 from collections import deque
 
-from orders.candles import Candle, bucket_start, extend
+from orders.candles import Candle
 
-MINUTE = "1m"
 MINUTE_US = 60_000_000
 WINDOW_US = 24 * 60 * MINUTE_US
 
 
 def window_start(at: int) -> int:
     """The first minute of the window that ends with the minute of ``at``."""
-    return bucket_start(MINUTE, at) - WINDOW_US + MINUTE_US
+    return minute_of(at) - WINDOW_US + MINUTE_US
+
+
+def minute_of(at: int) -> int:
+    """The start of the minute that a moment lies in."""
+    return at - at % MINUTE_US
+
+
+class Minute:
+    """What must be known of a minute when it falls out of the window."""
+
+    __slots__ = ("notional", "open", "start", "trades", "volume")
+
+    def __init__(self, start: int, price: int) -> None:
+        self.start = start
+        self.open = price
+        self.volume = 0
+        self.notional = 0
+        self.trades = 0
 
 
 class RollingDay:
@@ -31,7 +48,7 @@ class RollingDay:
         self.volume = 0
         self.notional = 0
         self.trades = 0
-        self._minutes: deque[Candle] = deque()
+        self._minutes: deque[Minute] = deque()
         # (start of the minute, price), the best first.
         self._highs: deque[tuple[int, int]] = deque()
         self._lows: deque[tuple[int, int]] = deque()
@@ -51,18 +68,19 @@ class RollingDay:
 
     def add(self, candle: Candle) -> None:
         """A minute later than those known."""
-        self._minutes.append(candle)
-        self._count(candle.start, candle.high, candle.low, candle.volume, candle.notional, candle.trades)
+        minute = Minute(candle.start, candle.open)
+        self._minutes.append(minute)
+        self._count(minute, candle.volume, candle.notional, candle.trades)
+        self._outdo(candle.start, candle.high, candle.low)
 
-    def trade(self, at: int, price: int, quantity: int, sequence: int) -> None:
+    def trade(self, at: int, price: int, quantity: int) -> None:
         """One more trade."""
-        start = bucket_start(MINUTE, at)
-        last = self._minutes[-1] if self._minutes else None
-        if last is not None and last.start == start:
-            self._minutes[-1] = extend(last, start, price, quantity, sequence)
-        else:
-            self._minutes.append(extend(None, start, price, quantity, sequence))
-        self._count(start, price, price, quantity, price * quantity, 1)
+        start = minute_of(at)
+        minutes = self._minutes
+        if not minutes or minutes[-1].start != start:
+            minutes.append(Minute(start, price))
+        self._count(minutes[-1], quantity, price * quantity, 1)
+        self._outdo(start, price, price)
 
     def advance(self, at: int) -> bool:
         """It is ``at`` now. Answers whether anything fell out of the window."""
@@ -80,10 +98,13 @@ class RollingDay:
                 queue.popleft()
         return True
 
-    def _count(self, start: int, high: int, low: int, volume: int, notional: int, trades: int) -> None:
-        self.volume += volume
-        self.notional += notional
-        self.trades += trades
+    def _count(self, minute: Minute, volume: int, notional: int, trades: int) -> None:
+        for of in (self, minute):
+            of.volume += volume
+            of.notional += notional
+            of.trades += trades
+
+    def _outdo(self, start: int, high: int, low: int) -> None:
         highs, lows = self._highs, self._lows
         while highs and highs[-1][1] <= high:
             highs.pop()

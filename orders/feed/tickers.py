@@ -20,7 +20,7 @@ from orders.feed.books import BookFeed
 from orders.feed.following import Copy, Followed
 from orders.feed.frames import TICKER, Frame
 from orders.feed.publisher import CommitMessage, TradeTold
-from orders.feed.rolling import RollingDay, window_start
+from orders.feed.rolling import RollingDay, minute_of, window_start
 from orders.selectors import InstrumentInfo
 
 # How long a ticker is kept that nobody listens to and nobody asks for.
@@ -71,22 +71,18 @@ class Ticker(Copy):
         self.asked_at = monotonic()
         self.encoded: tuple[TickerView | None, Frame | None] = (None, None)
 
-    def read(self) -> Chart:
-        return reading.last_day(self.info, window_start(now()))
+    def read(self) -> "Past":
+        return past_of(reading.last_day(self.info, window_start(now())))
 
-    def begin(self, answer: Chart) -> int:
-        self.day = RollingDay()
-        self.last = None
-        for candle in answer.candles:
-            self.day.add(candle)
-            self.last = candle.close
+    def begin(self, answer: "Past") -> int:
+        self.day, self.last, sequence = answer
         self.at = now()
         self.pass_time(self.at)
-        return answer.sequence
+        return sequence
 
     def step(self, trades: Iterable[TradeTold]) -> None:
         for trade in trades:
-            self.day.trade(trade.at, trade.price, trade.quantity, trade.sequence)
+            self.day.trade(trade.at, trade.price, trade.quantity)
             self.last = trade.price
         self.day.advance(trade.at)
 
@@ -126,9 +122,24 @@ def ticker_of_tables(info: InstrumentInfo) -> TickerView:
     """The same where no hub follows the instrument."""
     levels, epoch, chart = reading.glance(info, window_start(now()))
     ticker, book = Ticker(info), BookFeed(info)
-    ticker.load(chart, epoch)
+    ticker.load(past_of(chart), epoch)
     book.load(levels, epoch, ticker.at)
     return ticker.view(book)
+
+
+class Past(NamedTuple):
+    """Where a ticker starts from, added up already: that takes milliseconds, and is done where it was read."""
+
+    day: RollingDay
+    last: int | None
+    sequence: int
+
+
+def past_of(chart: Chart) -> Past:
+    day = RollingDay()
+    for candle in chart.candles:
+        day.add(candle)
+    return Past(day, chart.candles[-1].close if chart.candles else None, chart.sequence)
 
 
 class Tickers(Followed[Ticker]):
@@ -137,6 +148,8 @@ class Tickers(Followed[Ticker]):
     def __init__(self, board: Board, live_book: Callable[[int], BookFeed | None]) -> None:
         super().__init__(board, TICKER, Ticker)
         self._live_book = live_book
+        # When time was last let pass.
+        self._minute = 0
 
     # What moves them
 
@@ -158,8 +171,11 @@ class Tickers(Followed[Ticker]):
             self._tell(copy)
 
     def pass_time(self) -> None:
-        """A minute has passed. In the loop."""
+        """Called every second; what is to do, is once a minute. In the loop."""
         at, moment = now(), monotonic()
+        if minute_of(at) == self._minute:
+            return
+        self._minute = minute_of(at)
         for copy in self.all():
             if not self.board.is_heard(self.key(copy)):
                 if moment - copy.asked_at > IDLE_SECONDS:
@@ -231,7 +247,7 @@ class Tickers(Followed[Ticker]):
             return self._view(copy)
 
 
-def _read(ticker: Ticker) -> tuple[Chart | None, Exception | None]:
+def _read(ticker: Ticker) -> tuple[Past | None, Exception | None]:
     try:
         return ticker.read(), None
     except Exception as error:

@@ -38,7 +38,7 @@ def test_it_says_what_looking_through_all_trades_says(seed):
         at += chance.choice((0, 1, MINUTE_US // 3, MINUTE_US, 7 * MINUTE_US)) + (number % 1_000 == 999) * WINDOW_US // 3
         if chance.random() < 0.8:
             trades.append((at, chance.randrange(900, 1_100), chance.randrange(1, 50)))
-            day.trade(*trades[-1], number)
+            day.trade(*trades[-1])
         day.advance(at)
         assert stated(day) == obvious(trades, at), (seed, number)
         if chance.random() < 0.01:
@@ -58,7 +58,7 @@ def from_candles(trades: list[tuple[int, int, int]], at: int) -> RollingDay:
 
 def test_the_minute_that_runs_is_in_the_window_and_the_one_a_day_ago_is_not():
     day = RollingDay()
-    day.trade(DAY, 100, 1, 1)
+    day.trade(DAY, 100, 1)
     assert not day.advance(DAY + WINDOW_US - 1)
     assert day.trades == 1
     assert day.advance(DAY + WINDOW_US)
@@ -69,7 +69,7 @@ def test_a_trade_costs_the_same_however_long_the_window():
     """No queue holds more than it must: what a later price has outdone is gone."""
     day = RollingDay()
     for minute in range(3 * 24 * 60):
-        day.trade(DAY + minute * MINUTE_US, 1_000 + minute, 1, minute)
+        day.trade(DAY + minute * MINUTE_US, 1_000 + minute, 1)
         day.advance(DAY + minute * MINUTE_US)
     assert len(day._highs) == 1 and len(day._lows) == len(day._minutes) == 24 * 60
     assert rolling.window_start(DAY) == DAY - WINDOW_US + MINUTE_US

@@ -170,7 +170,7 @@ def test_a_question_over_rest_reads_once_and_is_forgotten_later(feed, acme, acto
     feed.loop.call(feed.hub._life._second)
     assert feed.hub._life.tickers.all(), "it was asked for just now"
     monkeypatch.setattr(tickers, "IDLE_SECONDS", 0)
-    feed.loop.call(feed.hub._life._second)
+    pass_minute(feed)
     assert feed.hub._life.tickers.all() == []
 
 
