@@ -159,8 +159,9 @@ class Outbox:
         # Each with whether it is an execution.
         self._line: deque[tuple[Frame, bool]] = deque()
         self._executions = 0
-        # Of those that wait, how many a resume brought.
+        # Of those that wait, how many a resume brought; and whether it is bringing more.
         self._resumed = 0
+        self._resuming = False
         self._lanes: dict[Key, Lane] = {}
         # Lanes in which something waits, each once.
         self._turns: deque[Lane] = deque()
@@ -188,12 +189,15 @@ class Outbox:
     def execution(self, frame: Frame) -> None:
         self._line.append((frame, True))
         self._executions += 1
-        self.overflowed |= self._executions - self._resumed > MAX_EXECUTIONS
+        self.overflowed |= self._executions - self._resumed > MAX_EXECUTIONS and not self._resuming
+
+    def resuming(self) -> None:
+        """What comes now was missed before: it is bounded by whoever read it, and does not count until ``resumed``."""
+        self._resuming = True
 
     def resumed(self) -> None:
-        """The executions that wait now were missed before: bounded by whoever read them, they do not count here."""
+        self._resuming = False
         self._resumed = self._executions
-        self.overflowed = False
 
     def market(self, key: Key, frame: Frame) -> None:
         if key in self._lost:

@@ -14,7 +14,7 @@ Theory of operation
 
 from pydantic import ValidationError
 
-from orders.actors import CANCEL, READ, TRADE, Actor
+from orders.actors import READ, Actor
 from orders.candles import INTERVALS
 from orders.feed import frames
 from orders.feed.board import Key
@@ -68,11 +68,6 @@ from orders.submission import ANSWER_TIMEOUT_SECONDS, timed_out
 MAX_MESSAGE_BYTES = 256 * 1024
 # Subscriptions of one connection: each can cost an encoding per commit.
 MAX_SUBSCRIPTIONS = MAX_SYMBOLS
-
-# Who may do what; either scope will do.
-_MAY_TRADE = ((TRADE,), "This needs the scope trade.")
-_MAY_CANCEL = ((CANCEL, TRADE), "This needs the scope cancel or trade.")
-_NEEDS = {"place": _MAY_TRADE, "amend": _MAY_TRADE, "place_batch": _MAY_TRADE}
 
 
 class SocketProtocol:
@@ -135,9 +130,9 @@ class SocketProtocol:
 
     def _command(self, message: OrderEntry, slot: Slot) -> Command:
         actor = self._expect_actor()
-        scopes, missing = _NEEDS.get(message.op, _MAY_CANCEL)
+        scopes = ORDER_ENTRY[message.op]
         if actor.scopes.isdisjoint(scopes):
-            raise ProblemError("permission_denied", missing)
+            raise ProblemError("permission_denied", f"This needs the scope {' or '.join(scopes)}.")
         if not actor.account_id:
             raise ProblemError("permission_denied", "You are not a member of any account.")
         self._patience.restore()
@@ -266,9 +261,10 @@ class SocketProtocol:
     def executions_opened(self, task: OpenExecutions) -> None:
         self._private.add(EXECUTIONS)
         self._ack(task.id)
+        self.outbox.resuming()
 
     def executions_told(self) -> None:
-        """What came with the opening is bounded by whoever read it."""
+        """What was missed has been told; from here on it is live."""
         self.outbox.resumed()
 
     def positions_opened(self, task: OpenPositions) -> None:

@@ -2,86 +2,21 @@
 
 import json
 from importlib import import_module
-from typing import Any
 
 import pytest
-from channels.testing import WebsocketCommunicator
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 
 from orders import keys
 from orders.sockets import consumer as shell
-from orders.sockets.routing import websocket_application
+from orders.sockets import outbox, watch
 from tests.feed.client import BookClient
-from tests.feed.support import Feed, running_feed
-from tests.support.market import actor_for, make_account, make_instrument, make_user, place, set_phase
+from tests.sockets.support import Socket, key_of
+from tests.support.market import actor_for, make_account, make_user, place, set_phase
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-HOST = (b"host", b"localhost:8000")
 OUR_PAGE = (b"origin", b"http://localhost:8000")
-
-
-class Socket:
-    """A client whose calls run in the hub's loop."""
-
-    def __init__(self, feed: Feed, *headers: tuple[bytes, bytes], path: str = "/ws/v1") -> None:
-        self._feed = feed
-        self._communicator = WebsocketCommunicator(websocket_application, path, [HOST, *headers])
-        self._communicator.scope["client"] = ["203.0.113.5", 50000]
-
-    def connect(self) -> bool:
-        accepted, _ = self._feed.loop.run(self._communicator.connect(timeout=5))
-        return accepted
-
-    def say(self, **message: object) -> None:
-        self._feed.loop.run(self._communicator.send_to(text_data=json.dumps(message)))
-
-    def hear(self) -> dict[str, Any]:
-        return json.loads(self._feed.loop.run(self._communicator.receive_from(timeout=5)))
-
-    def ask(self, **message: object) -> dict[str, Any]:
-        self.say(**message)
-        return self.hear()
-
-    def close_code(self) -> int:
-        output = self._feed.loop.run(self._communicator.receive_output(timeout=5))
-        assert output["type"] == "websocket.close", output
-        return output["code"]
-
-    def is_silent(self) -> bool:
-        return self._feed.loop.run(self._communicator.receive_nothing(timeout=0.2))
-
-    def disconnect(self) -> None:
-        self._feed.loop.run(self._communicator.disconnect())
-
-
-@pytest.fixture
-def feed():
-    with running_feed() as feed:
-        make_instrument()
-        yield feed
-
-
-@pytest.fixture
-def connect(feed):
-    sockets: list[Socket] = []
-
-    def connect(*headers: tuple[bytes, bytes]) -> Socket:
-        socket = Socket(feed, *headers)
-        assert socket.connect()
-        sockets.append(socket)
-        return socket
-
-    yield connect
-    for socket in sockets:
-        socket.disconnect()
-
-
-def key_of(name: str, *scopes: str, **fields: Any) -> str:
-    account = make_account(name)
-    _, key = keys.create_key(user=make_user(name), account=account, scopes=list(scopes), **fields)
-    return key
 
 
 def cookie_of(name: str) -> tuple[bytes, bytes]:
@@ -274,9 +209,9 @@ def test_an_error_of_ours_is_a_problem_and_not_the_end(connect, monkeypatch, cap
     assert socket.ask(op="ping")["op"] == "pong"
 
 
-def test_a_binary_message_is_answered(feed, connect):
+def test_a_binary_message_is_answered(connect):
     socket = connect()
-    feed.loop.run(socket._communicator.send_to(bytes_data=b"\x00\xff"))
+    socket.say_bytes(b"\x00\xff")
     assert socket.hear()["problem"]["code"] == "invalid_request"
 
 
@@ -298,28 +233,90 @@ def test_a_socket_that_left_is_forgotten(feed, connect):
 
 def test_a_reader_that_falls_behind_begins_anew(feed, connect, monkeypatch):
     """The transport takes nothing for a while: what waits is dropped, then a snapshot brings the reader up to date."""
-    monkeypatch.setattr(shell.core, "MAX_WAITING_MARKET", 5)
+    monkeypatch.setattr(outbox, "MAX_CHAIN", 5)
     alice = actor_for(make_account("alice"))
     socket = connect()
     assert socket.ask(op="subscribe", channel="book", symbols=["ACME-USD"])["ok"]
     client = BookClient(25)
     client.take(socket.hear())
     (sink,) = feed.hub._life.board.sinks
-    sending = sink.send
-
-    async def full(message: dict[str, Any]) -> None:
-        while sink.send is full:
-            await shell.asyncio.sleep(0.01)
-        await sending(message)
-
-    sink.send = full
+    sink._transport.writable = False
     for cents in range(20):
         place(alice, "buy", "1", f"50.{cents:02d}")
     feed.loop.call(lambda: None)
-    sink.send = sending
+
+    def go_on() -> None:
+        sink._transport.writable = True
+        sink.flush()
+
+    feed.loop.call(go_on)
     while len(client.bids) < 20:
         client.take(socket.hear())
     assert client.resyncs == ["slow_reader"] and client.snapshots == 2
     place(alice, "buy", "1", "51")
     client.take(socket.hear())
     assert client.bids[0][0] == "51.00"
+
+
+# Losing the right to be here
+
+
+def test_a_revoked_key_ends_the_connection(connect):
+    socket, other = connect(), connect()
+    row, key = keys.create_key(user=make_user("alice"), account=make_account("alice"), scopes=["read"])
+    assert socket.ask(op="auth", key=key)["ok"]
+    assert other.ask(op="auth", key=key_of("bob", "read"))["ok"]
+    type(row).objects.filter(pk=row.pk).update(revoked_at=1)  # as another process would
+    assert socket.close_code() == 4030
+    assert other.ask(op="ping")["op"] == "pong"
+
+
+@pytest.mark.parametrize("loss", ["expired", "inactive", "no member"])
+def test_a_key_that_is_good_no_more_ends_the_connection(connect, loss):
+    socket, user, account = connect(), make_user("alice"), make_account("alice")
+    row, key = keys.create_key(user=user, account=account, scopes=["read"])
+    assert socket.ask(op="auth", key=key)["ok"]
+    if loss == "expired":
+        type(row).objects.filter(pk=row.pk).update(expires_at=1)
+    elif loss == "inactive":
+        type(user).objects.filter(pk=user.pk).update(is_active=False)
+    else:
+        account.members.remove(user)
+    assert socket.close_code() == 4030
+
+
+def test_signing_out_ends_the_connection(connect):
+    make_account("alice")
+    cookie = cookie_of("alice")
+    socket = connect(OUR_PAGE, cookie)
+    assert socket.ask(op="subscribe", channel="executions")["ok"]
+    import_module(settings.SESSION_ENGINE).SessionStore(cookie[1].decode().partition("=")[2]).delete()
+    assert socket.close_code() == 4030
+
+
+def test_a_password_change_ends_the_connections_of_its_sessions(connect):
+    make_account("alice")
+    socket, user = connect(OUR_PAGE, cookie_of("alice")), make_user("alice")
+    user.set_password("another")
+    user.save()
+    assert socket.close_code() == 4030
+
+
+def test_a_key_revoked_here_places_no_more_orders_at_once(connect, monkeypatch):
+    monkeypatch.setattr(watch, "TICKS_A_LOOK", 1_000_000)
+    socket = connect()
+    row, key = keys.create_key(user=make_user("alice"), account=make_account("alice"), scopes=["trade"])
+    assert socket.ask(op="auth", key=key)["ok"]
+    assert socket.ask(op="cancel_after", seconds=0)["ok"]
+    keys.revoke_key(row)
+    socket.say(op="cancel_after", seconds=0)
+    assert socket.close_code() == 4030
+
+
+def test_another_key_takes_the_place_of_the_first(connect):
+    socket = connect()
+    row, key = keys.create_key(user=make_user("alice"), account=make_account("alice"), scopes=["read"])
+    assert socket.ask(op="auth", key=key)["account"] == "alice"
+    assert socket.ask(op="auth", key=key_of("bob", "read", "trade"))["account"] == "bob"
+    keys.revoke_key(row)
+    assert socket.ask(op="cancel_after", seconds=0)["ok"]

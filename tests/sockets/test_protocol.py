@@ -11,12 +11,15 @@ from orders.codes import CODES
 from orders.feed.frames import Frame
 from orders.schemas.problems import ProblemError
 from orders.selectors import InstrumentInfo
+from orders.sockets import outbox, patience
 from orders.sockets import protocol as core
-from orders.sockets.protocol import (
+from orders.sockets.protocol import SocketProtocol
+from orders.sockets.tasks import (
     Authenticate,
-    CloseExecutions,
+    ClosePrivate,
+    Command,
     OpenExecutions,
-    SocketProtocol,
+    OpenPositions,
     Subscribe,
     Unsubscribe,
 )
@@ -24,15 +27,17 @@ from orders.sockets.protocol import (
 ALICE = Actor(1, "alice", 7, "alice", frozenset(("read", "trade")))
 ACME = InstrumentInfo(1, "ACME-USD", 0, 2, 3)
 BOOK = ("book", 1, 0)
+NOW = 1_763_832_652_000_000
+SECOND = 1_000_000
 
 
 def connection(actor: Actor | None = None, *, public: bool = True) -> SocketProtocol:
-    return SocketProtocol(actor=actor, public_market_data=public, connection_id="c-1")
+    return SocketProtocol(actor=actor, public_market_data=public, connection_id="c-1", at=NOW)
 
 
-def say(protocol: SocketProtocol, value: object) -> object:
+def say(protocol: SocketProtocol, value: object, at: int = NOW) -> object:
     text = value if isinstance(value, str) or value is None else json.dumps(value)
-    return protocol.receive(text, 1_763_832_652_000_000)
+    return protocol.receive(text, at)
 
 
 def frame_of(text: str) -> Frame:
@@ -41,7 +46,7 @@ def frame_of(text: str) -> Frame:
 
 def heard(protocol: SocketProtocol) -> list[dict]:
     found = []
-    while (frame := protocol.to_send()) is not None:
+    while (frame := protocol.outbox.take()) is not None:
         found.append(json.loads(frame.data))
     return found
 
@@ -86,6 +91,10 @@ def test_a_wrong_key_ends_the_connection():
         ({"channel": "book", "symbols": ["A", "B", "A"], "depth": 1000}, Subscribe(1, "book", ("A", "B"), 1000)),
         ({"channel": "trades", "symbols": ["A"]}, Subscribe(1, "trades", ("A",), 0)),
         ({"channel": "instruments", "symbols": ["A", "B"]}, Subscribe(1, "instruments", ("A", "B"), 0)),
+        ({"channel": "ticker", "symbols": ["A"]}, Subscribe(1, "ticker", ("A",), 0)),
+        ({"channel": "candles", "symbols": ["A"], "interval": "1h"}, Subscribe(1, "candles", ("A",), 5)),
+        ({"channel": "status"}, Subscribe(1, "status", (), 0)),
+        ({"channel": "positions"}, OpenPositions(1, ALICE)),
         ({"channel": "executions"}, OpenExecutions(1, ALICE, None)),
         ({"channel": "executions", "after": {"0": 5, "12": 0}}, OpenExecutions(1, ALICE, {0: 5, 12: 0})),
     ],
@@ -97,23 +106,46 @@ def test_subscriptions_become_tasks(message, task):
 def test_the_acknowledgement_comes_before_the_snapshot_and_nothing_after_leaving():
     protocol = connection()
     task = say(protocol, {"op": "subscribe", "id": 1, "channel": "book", "symbols": ["ACME-USD"]})
-    protocol.market(BOOK, frame_of('{"early":1}'))
-    assert protocol.subscribed(task, [ACME])
+    assert protocol.subscribed(task, [ACME]) == [ACME]
     protocol.market(BOOK, frame_of('{"snapshot":1}'))
     assert heard(protocol) == [{"op": "ack", "id": 1, "ok": True}, {"snapshot": 1}]
     left = say(protocol, {"op": "unsubscribe", "id": 2, "channel": "book", "symbols": ["ACME-USD", "NEVER"]})
-    assert left == Unsubscribe("book", (ACME,))
+    assert left == Unsubscribe(2, (BOOK,))
     protocol.market(BOOK, frame_of('{"late":1}'))
+    protocol.unsubscribed(left)
     assert heard(protocol) == [{"op": "ack", "id": 2, "ok": True}]
 
 
-def test_leaving_the_executions():
+def test_candles_are_subscribed_by_interval_and_left_by_interval_or_all():
+    protocol = connection()
+    for interval in ("1m", "1h"):
+        task = say(protocol, {"op": "subscribe", "channel": "candles", "symbols": ["ACME-USD"], "interval": interval})
+        protocol.subscribed(task, [ACME])
+    left = say(protocol, {"op": "unsubscribe", "channel": "candles", "symbols": ["ACME-USD"], "interval": "1m"})
+    assert left.keys == (("candles", 1, 0),)
+    everything = say(protocol, {"op": "unsubscribe", "channel": "candles", "symbols": ["ACME-USD"]})
+    assert everything.keys == (("candles", 1, 0), ("candles", 1, 5))
+
+
+def test_the_status_of_the_service_is_subscribed_and_left():
+    protocol = connection()
+    assert protocol.subscribed(say(protocol, {"op": "subscribe", "channel": "status"}), []) == [None]
+    assert say(protocol, {"op": "unsubscribe", "channel": "status"}).keys == (("status", 0, 0),)
+
+
+def test_one_stays_who_one_is_while_a_private_channel_is_open():
     protocol = connection(ALICE)
     protocol.executions_opened(say(protocol, {"op": "subscribe", "channel": "executions"}))
-    say(protocol, {"op": "auth", "key": "other"})
-    ack, refusal = heard(protocol)
-    assert ack["ok"] and refusal["problem"]["code"] == "invalid_request"
-    assert say(protocol, {"op": "unsubscribe", "channel": "executions"}) == CloseExecutions()
+    protocol.positions_opened(say(protocol, {"op": "subscribe", "channel": "positions"}))
+    for channel in ("executions", "positions"):
+        heard(protocol)
+        assert say(protocol, {"op": "auth", "key": "other"}) is None
+        assert heard(protocol)[0]["problem"]["code"] == "invalid_request"
+        task = say(protocol, {"op": "unsubscribe", "id": 4, "channel": channel})
+        assert task == ClosePrivate(4, channel)
+        protocol.market(("positions", 1, 0), frame_of('{"late":1}'))
+        protocol.private_closed(task)
+    assert heard(protocol) == [{"op": "ack", "id": 4, "ok": True}]
     assert isinstance(say(protocol, {"op": "auth", "key": "other"}), Authenticate)
 
 
@@ -129,12 +161,15 @@ def test_leaving_the_executions():
         (None, False, "book", "not_authenticated"),
         (None, False, "trades", "not_authenticated"),
         (None, False, "instruments", "not_authenticated"),
+        (None, False, "status", "not_authenticated"),
+        (None, True, "positions", "not_authenticated"),
+        (Actor(1, "a", 7, "a", frozenset(("trade",))), True, "positions", "permission_denied"),
         (Actor(1, "a", 7, "a", frozenset(("trade",))), False, "book", "permission_denied"),
     ],
 )
 def test_private_channels_need_a_key_with_the_scope(actor, public, channel, code):
     protocol = connection(actor, public=public)
-    symbols = {} if channel == "executions" else {"symbols": ["A"]}
+    symbols = {} if channel in ("executions", "positions", "status") else {"symbols": ["A"]}
     assert say(protocol, {"op": "subscribe", "id": 1, "channel": channel, **symbols}) is None
     (answer,) = heard(protocol)
     assert answer["problem"]["code"] == code and protocol.close_code is None
@@ -173,7 +208,11 @@ BAD = [
     ('{"op":"auth","key":7}', "invalid_request"),
     ('{"op":"auth","key":"' + "x" * 300 + '"}', "invalid_request"),
     ('{"op":"subscribe"}', "invalid_request"),
-    ('{"op":"subscribe","channel":"ticker","symbols":["A"]}', "invalid_request"),
+    ('{"op":"subscribe","channel":"ticker"}', "invalid_request"),
+    ('{"op":"subscribe","channel":"candles","symbols":["A"]}', "invalid_request"),
+    ('{"op":"subscribe","channel":"candles","symbols":["A"],"interval":"7m"}', "invalid_request"),
+    ('{"op":"subscribe","channel":"status","symbols":["A"]}', "invalid_request"),
+    ('{"op":"unsubscribe","channel":"positions","symbols":["A"]}', "invalid_request"),
     ('{"op":"subscribe","channel":["book"],"symbols":["A"]}', "invalid_request"),
     ('{"op":"subscribe","channel":"book"}', "invalid_request"),
     ('{"op":"subscribe","channel":"book","symbols":[]}', "invalid_request"),
@@ -194,8 +233,8 @@ BAD = [
     ('{"op":"subscribe","channel":"executions","after":{"\\u0661":5}}', "invalid_request"),
     ('{"op":"subscribe","channel":"executions","after":{"0":999999999999999999999}}', "invalid_request"),
     ('{"op":"unsubscribe","channel":"book"}', "invalid_request"),
-    ('{"op":"ping","x":"' + "x" * 70_000 + '"}', "request_too_large"),
-    ('{"op":"ping","x":"' + "é" * 40_000 + '"}', "request_too_large"),
+    ('{"op":"ping","x":"' + "x" * 270_000 + '"}', "request_too_large"),
+    ('{"op":"ping","x":"' + "é" * 140_000 + '"}', "request_too_large"),
 ]
 
 
@@ -227,30 +266,30 @@ def test_the_id_comes_back_where_the_rest_is_wrong():
 )
 def test_many_bad_messages_in_a_row_are_the_end(message, close_code):
     protocol = connection()
-    for _ in range(core.MAX_STRIKES - 1):
+    for _ in range(patience.MAX_STRIKES - 1):
         say(protocol, message)
     say(protocol, {"op": "ping"})
-    for _ in range(core.MAX_STRIKES - 1):
+    for _ in range(patience.MAX_STRIKES - 1):
         say(protocol, message)
     assert protocol.close_code is None
     say(protocol, message)
     assert protocol.close_code == close_code
-    assert len(heard(protocol)) == 2 * core.MAX_STRIKES
+    assert len(heard(protocol)) == 2 * patience.MAX_STRIKES
     assert say(protocol, {"op": "ping"}) is None and heard(protocol) == []
 
 
 def test_many_requests_one_may_not_make_end_with_4003():
     protocol = connection(Actor(1, "a", 7, "a", frozenset(("trade",))))
-    for _ in range(core.MAX_STRIKES):
+    for _ in range(patience.MAX_STRIKES):
         say(protocol, {"op": "subscribe", "channel": "executions"})
     assert protocol.close_code == 4003
 
 
 def test_symbols_that_do_not_exist_count_as_well():
     protocol = connection()
-    for _ in range(core.MAX_STRIKES):
+    for _ in range(patience.MAX_STRIKES):
         task = say(protocol, {"op": "subscribe", "id": 1, "channel": "book", "symbols": ["NOPE"]})
-        protocol.refused(task.id, ProblemError("unknown_symbol"))
+        protocol.refused(task, ProblemError("unknown_symbol"))
     assert protocol.close_code == 4000
 
 
@@ -269,6 +308,16 @@ words = st.sampled_from(
         "trades",
         "instruments",
         "executions",
+        "candles",
+        "status",
+        "place",
+        "amend",
+        "cancel",
+        "cancel_all",
+        "cancel_after",
+        "place_batch",
+        "buy",
+        "1.5",
         "ACME-USD",
         "0",
         10,
@@ -281,7 +330,10 @@ near_misses = st.fixed_dictionaries(
     {"op": words | json_values},
     optional={
         name: words | st.lists(words, max_size=3) | st.dictionaries(st.text("012", max_size=2), words) | json_values
-        for name in ("id", "key", "channel", "symbols", "depth", "after", "extra")
+        for name in (
+            *("id", "key", "channel", "symbols", "depth", "interval", "after", "extra"),
+            *("symbol", "side", "quantity", "price", "order_id", "client_order_id", "orders", "seconds", "version"),
+        )
     },
 )
 
@@ -290,18 +342,18 @@ near_misses = st.fixed_dictionaries(
 def test_nothing_a_client_sends_raises(values):
     protocol = connection(ALICE)
     for value in values:
-        before, was_open = protocol.waiting, protocol.close_code is None
-        task = protocol.receive(value[1] if isinstance(value, tuple) else json.dumps(value), 0)
-        said = protocol.waiting - before
+        was_open = protocol.close_code is None
+        task = protocol.receive(value[1] if isinstance(value, tuple) else json.dumps(value), NOW)
+        if isinstance(task, Command):
+            protocol.failed(task.slot, ProblemError("engine_unavailable"))
+        answers = heard(protocol)
         if not was_open:
-            assert task is None and said == 0
-        elif task is None or isinstance(task, Unsubscribe | CloseExecutions):
-            assert said == 1
-        else:
-            assert said == 0
-    for answer in heard(protocol):
-        assert answer["op"] in ("ack", "pong")
-        assert answer["op"] == "pong" or answer["ok"] or answer["problem"]["code"] in CODES
+            assert task is None and answers == []
+            continue
+        assert len(answers) == (1 if task is None or isinstance(task, Command) else 0)
+        for answer in answers:
+            assert answer["op"] in ("ack", "pong", "result")
+            assert answer["op"] == "pong" or answer["ok"] or answer["problem"]["code"] in CODES
 
 
 # Bounds
@@ -323,44 +375,166 @@ def test_one_subscription_too_many_ends_the_connection():
     assert protocol.close_code == 4010
 
 
-def test_a_slow_reader_loses_public_messages_and_begins_anew_with_a_snapshot(monkeypatch):
-    monkeypatch.setattr(core, "MAX_WAITING_MARKET", 3)
+def test_a_slow_reader_of_a_book_begins_anew_with_a_snapshot(monkeypatch):
+    monkeypatch.setattr(outbox, "MAX_CHAIN", 3)
     protocol = connection(ALICE)
     subscribed(protocol)
-    protocol.execution(frame_of('{"execution":1}'))
+    protocol.execution(frame_of('{"execution":1}'), 0)
     for number in range(5):
         protocol.market(BOOK, frame_of(f'{{"update":{number}}}'))
-    protocol.execution(frame_of('{"execution":2}'))
-    assert protocol.resnapshots() == [], "not before the queue is empty"
+    protocol.execution(frame_of('{"execution":2}'), 0)
+    assert protocol.lost() == [], "not before everything else is sent"
     assert heard(protocol) == [{"execution": 1}, {"execution": 2}]
-    assert protocol.resnapshots() == [("book", ACME, 25)]
+    assert protocol.lost() == [("book", ACME, 25)]
     protocol.market(BOOK, frame_of('{"snapshot":1}'))
     resync = {"channel": "book", "symbol": "ACME-USD", "type": "resync", "reason": "slow_reader"}
     assert heard(protocol) == [resync, {"snapshot": 1}]
-    assert protocol.resnapshots() == [] and protocol.close_code is None
+    assert protocol.lost() == [] and protocol.close_code is None
 
 
-def test_leaving_a_channel_that_was_shed_brings_no_snapshot(monkeypatch):
-    monkeypatch.setattr(core, "MAX_WAITING_MARKET", 1)
+def test_leaving_a_channel_that_was_lost_brings_no_snapshot(monkeypatch):
+    monkeypatch.setattr(outbox, "MAX_CHAIN", 1)
     protocol = connection()
     subscribed(protocol)
     for _ in range(3):
         protocol.market(BOOK, frame_of("{}"))
-    say(protocol, {"op": "unsubscribe", "channel": "book", "symbols": ["ACME-USD"]})
+    protocol.unsubscribed(say(protocol, {"op": "unsubscribe", "channel": "book", "symbols": ["ACME-USD"]}))
     heard(protocol)
-    assert protocol.resnapshots() == []
+    assert protocol.lost() == []
+
+
+def test_a_slow_reader_of_trades_is_told_which_it_missed(monkeypatch):
+    monkeypatch.setattr(outbox, "MAX_TAPE", 1)
+    protocol = connection()
+    protocol.subscribed(say(protocol, {"op": "subscribe", "channel": "trades", "symbols": ["ACME-USD"]}), [ACME])
+    heard(protocol)
+    for number in range(1, 4):
+        protocol.market(("trades", 1, 0), Frame(b'{"trade":%d}' % number, (number - 1, number, 2)))
+    skipped = {"channel": "trades", "symbol": "ACME-USD", "type": "skipped", "count": 4, "previous": 0, "sequence": 2}
+    assert heard(protocol) == [skipped, {"trade": 3}]
 
 
 def test_executions_are_never_dropped_and_too_many_waiting_end_the_connection(monkeypatch):
-    monkeypatch.setattr(core, "MAX_WAITING", 3)
+    monkeypatch.setattr(outbox, "MAX_EXECUTIONS", 3)
     protocol = connection(ALICE)
     for _ in range(3):
-        protocol.execution(frame_of("{}"))
-    assert protocol.close_code is None and protocol.waiting == 3
-    protocol.execution(frame_of("{}"))
-    assert protocol.close_code == 4009 and protocol.waiting == 0
-    protocol.execution(frame_of("{}"))
-    assert protocol.waiting == 0
+        protocol.execution(frame_of("{}"), 0)
+    assert protocol.close_code is None
+    protocol.execution(frame_of("{}"), 0)
+    assert protocol.close_code == 4009 and protocol.is_over
+    protocol.execution(frame_of("{}"), 0)
+    assert heard(protocol) == []
+
+
+def test_what_a_resume_brings_does_not_count(monkeypatch):
+    monkeypatch.setattr(outbox, "MAX_EXECUTIONS", 3)
+    protocol = connection(ALICE)
+    task = say(protocol, {"op": "subscribe", "channel": "executions"})
+    protocol.executions_opened(task)
+    for _ in range(10):
+        protocol.execution(frame_of("{}"), 0)
+    protocol.executions_told()
+    for _ in range(3):
+        protocol.execution(frame_of("{}"), 0)
+    assert protocol.close_code is None and len(heard(protocol)) == 14
+    for _ in range(4):
+        protocol.execution(frame_of("{}"), 0)
+    assert protocol.close_code == 4009
+
+
+def test_answers_nobody_fetches_end_the_connection(monkeypatch):
+    monkeypatch.setattr(outbox, "MAX_UNSENT_BYTES", 2_000)
+    protocol = connection()
+    for number in range(100):
+        say(protocol, {"op": "ping", "id": number})
+    assert protocol.close_code == 4009 and protocol.is_over
+
+
+# Messages about the connection come at a price
+
+
+def test_more_control_messages_than_a_client_needs_are_the_end():
+    protocol = connection()
+    for number in range(patience.CONTROL_BURST):
+        say(protocol, {"op": "ping", "id": number})
+    assert len(heard(protocol)) == patience.CONTROL_BURST and protocol.close_code is None
+    say(protocol, {"op": "ping", "id": "more"})
+    (answer,) = heard(protocol)
+    assert (answer["id"], answer["problem"]["code"]) == ("more", "rate_limited")
+    assert protocol.close_code == 4029
+
+
+def test_the_allowance_comes_back():
+    protocol = connection()
+    for second in range(10):
+        for _ in range(patience.CONTROL_PER_SECOND):
+            say(protocol, {"op": "ping"}, NOW + second * SECOND)
+    assert protocol.close_code is None
+
+
+# Time
+
+
+def tick(protocol: SocketProtocol, seconds: float, *, reads: bool = True, writes: bool = True) -> None:
+    protocol.tick(NOW + int(seconds * SECOND), reads=reads, writes=writes)
+
+
+def test_silence_ends_the_connection():
+    protocol = connection()
+    tick(protocol, 29.9)
+    assert protocol.close_code is None
+    tick(protocol, 30)
+    assert protocol.close_code == 4008 and protocol.is_over
+
+
+@pytest.mark.parametrize("message", [{"op": "ping"}, "nonsense", {"op": "subscribe", "channel": "executions"}])
+def test_any_message_breaks_the_silence(message):
+    protocol = connection()
+    say(protocol, message, NOW + 20 * SECOND)
+    tick(protocol, 49)
+    assert protocol.close_code is None
+    tick(protocol, 51)
+    assert protocol.close_code == 4008
+
+
+def test_silence_is_nobodys_fault_while_the_server_does_not_read():
+    protocol = connection()
+    tick(protocol, 40, reads=False)
+    tick(protocol, 69)
+    assert protocol.close_code is None
+    tick(protocol, 70)
+    assert protocol.close_code == 4008
+
+
+def test_a_transport_that_stands_still_ends_the_connection():
+    protocol = connection()
+    for seconds in range(0, 100, 10):
+        say(protocol, {"op": "ping"}, NOW + seconds * SECOND)
+        tick(protocol, seconds, writes=seconds != 50)
+    heard(protocol)
+    for seconds in range(100, 130, 10):
+        say(protocol, {"op": "ping"}, NOW + seconds * SECOND)
+        tick(protocol, seconds, writes=False)
+        assert protocol.close_code is None
+    tick(protocol, 130, writes=False)
+    assert protocol.close_code == 4009 and protocol.is_over
+
+
+def test_what_waits_at_the_end_has_a_moment_to_be_sent():
+    protocol = connection()
+    say(protocol, {"op": "ping"})
+    protocol.close(4000)
+    tick(protocol, 1)
+    assert not protocol.is_over
+    tick(protocol, 1 + patience.GOODBYE_SECONDS)
+    assert protocol.is_over and protocol.close_code == 4000
+
+
+def test_a_revoked_key_is_the_end_at_once():
+    protocol = connection(ALICE)
+    say(protocol, {"op": "ping"})
+    protocol.revoked()
+    assert protocol.close_code == 4030 and protocol.is_over and heard(protocol) == []
 
 
 def test_the_first_close_code_counts():
