@@ -126,6 +126,10 @@ class Followed(Generic[Kind]):
     def find(self, instrument_id: int, detail: int = 0) -> Kind | None:
         return self._copies.get(instrument_id, {}).get(detail)
 
+    def _has(self, copy: Kind) -> bool:
+        """Whether it has not been dropped meanwhile."""
+        return self.find(copy.info.id, copy.detail) is copy
+
     def all(self) -> list[Kind]:
         return [copy for copies in self._copies.values() for copy in copies.values()]
 
@@ -209,14 +213,14 @@ class Followed(Generic[Kind]):
         return self._copies.setdefault(info.id, {}).setdefault(detail, self._kind(info, detail))
 
     def _load(self, copy: Kind) -> None:
-        if self.find(copy.info.id, copy.detail) is copy:
+        if self._has(copy):
             copy.attempt += 1
             attempt = copy.attempt
             self.board.read(lambda answer, error: self.read(copy, attempt, answer, error), copy.read)
 
     def read(self, copy: Kind, attempt: int, answer: Any, error: Exception | None = None) -> None:
         """What the tables say. Any thread."""
-        if attempt != copy.attempt or copy.live:
+        if attempt != copy.attempt or copy.live or not self._has(copy):
             return
         if error is not None:
             log.error("%s of %s cannot be read: %s", self.channel, copy.info.symbol, error)

@@ -1,9 +1,12 @@
 """What one lost commit leaves behind is found by the next commit of the shard, whatever that is about."""
 
+from threading import Event
+
 import pytest
 
 from orders.candles import INTERVALS
 from orders.feed import books, frames
+from orders.feed.tapes import Tape
 from tests.feed.support import running_feed, wait_until
 from tests.feed.test_candles import trade
 from tests.feed.test_hub import followed, from_tables
@@ -127,3 +130,41 @@ def test_a_commit_is_one_message_and_one_encoding_a_depth(feed, acme, actors, mo
     assert len(encoded) == 10 * 3
     assert all(len(sink.of("book", "update")) == 10 for sink in sinks)
     assert len({id(frame) for sink in sinks for frame in sink.frames[1:]}) == 10 * 3
+
+
+# Copies that come and go
+
+
+def test_a_read_for_those_who_left_is_not_told_to_those_who_came(feed, acme, actors, monkeypatch):
+    """Left while the tape was being read, and came again: one snapshot, of the second read."""
+    reads, go_on = [], Event()
+    original = Tape.read
+
+    def slow(tape):
+        answer = original(tape)
+        reads.append(answer)
+        if len(reads) == 1:
+            go_on.wait(10)
+        return answer
+
+    monkeypatch.setattr(Tape, "read", slow)
+    sink = feed.subscribe_trades(acme)
+    wait_until(lambda: reads, "the first read")
+    feed.loop.call(feed.hub.unsubscribe, sink, "trades", acme.id)
+    trade(actors, "100")
+    feed.subscribe("trades", acme, sink=sink)
+    wait_until(lambda: sink.of("trades"), "the second read")
+    go_on.set()
+    feed.settled()
+    feed.loop.run(feed.hub._life.board.ask(int))
+    feed.settled()
+    assert [len(message["trades"]) for message in sink.of("trades")] == [1]
+
+
+def test_what_is_asked_of_an_instrument_that_is_new_is_told_once_it_is_known(feed, acme, actors):
+    other = make_instrument("NEW-USD")
+    sink = feed.subscribe("ticker", other)
+    wait_until(lambda: sink.of("ticker"), "the ticker")
+    trade(actors, "7", "NEW-USD")
+    feed.settled()
+    assert sink.of("ticker")[-1]["last"] == "7.00"
