@@ -179,12 +179,12 @@ class Outbox:
     # In
 
     def answer(self, frame: Frame) -> None:
-        """What must not be dropped: an answer or a notice."""
-        self._line.append((frame, False))
-        self.size += len(frame.data)
+        """What must not be dropped: an answer or a notice. A large one may pass the bound, but nothing behind it."""
         if self.size > MAX_UNSENT_BYTES:
             self._shed()
             self.overflowed |= self.size > MAX_UNSENT_BYTES
+        self._line.append((frame, False))
+        self.size += len(frame.data)
 
     def execution(self, frame: Frame) -> None:
         self._line.append((frame, True))

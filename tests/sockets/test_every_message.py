@@ -65,14 +65,20 @@ def feed():
         yield feed
 
 
+@pytest.fixture
+def talk(feed):
+    talk = Talk(feed)
+    yield talk
+    talk.close()
+
+
 def order(side: str, price: str, quantity: str = "2", **fields: str) -> dict[str, str]:
     return {"symbol": "ACME-USD", "side": side, "price": price, "quantity": quantity, **fields}
 
 
-def test_all_of_them(feed):
+def test_all_of_them(feed, talk):
     alice, bob = make_account("alice"), actor_for(make_account("bob"))
     _, key = keys.create_key(user=make_user("alice"), account=alice, scopes=[READ, TRADE])
-    talk = Talk(feed)
     assert talk.ask(op="auth", id="me", key=key).account == "alice"
     for channel in socket._BY_CHANNEL["subscribe"]:
         assert talk.ask(op="subscribe", channel=channel, **CHANNELS[channel]).ok
@@ -86,8 +92,9 @@ def test_all_of_them(feed):
     assert talk.ask(op="amend", order_id=bought.id, quantity="1.5", version=1).order.priority_kept
     assert talk.ask(op="cancel", client_order_id="a-1").order.status == "canceled"
     assert not talk.ask(op="cancel", order_id=bought.id).ok
-    batch = talk.ask(op="place_batch", orders=[order("buy", "99"), order("buy", "98", symbol="NOPE")])
-    assert batch.results[0].order.status == "new" and batch.results[1].problem.code == "unknown_symbol"
+    orders = [order("buy", "99"), order("buy", "98", symbol="NOPE"), order("buy", "100", client_order_id="a-1")]
+    placed, refused, known = talk.ask(op="place_batch", orders=orders).results
+    assert (placed.order.status, refused.problem.code, known.replayed) == ("new", "unknown_symbol", True)
     assert talk.ask(op="cancel_after", seconds=60).expires_at
     assert talk.ask(op="cancel_all").count == 1
     set_phase("auction", lasts_seconds=60)
@@ -101,6 +108,5 @@ def test_all_of_them(feed):
         assert talk.ask(op="unsubscribe", channel=channel, **CHANNELS[channel]).ok
     feed.hub.stop()
     talk.hear_until("ServerShutdown")
-    talk.close()
     # What was skipped is said to slow readers only: tests of the outbox.
     assert talk.heard == {model.__name__ for model in SERVER_MESSAGES} - {TradesSkipped.__name__}
