@@ -17,6 +17,8 @@ from orders.schemas.problems import Problem
 from orders.schemas.socket import MessageId, ShardText
 from orders.schemas.texts import TimeText
 
+_REPLAYED = "True where the client order id was known: this is the order as it stands now, and all it ever traded."
+
 
 class Answer(Shape):
     """`id` is the request's, null where it had none that could be read."""
@@ -61,10 +63,10 @@ class Result(Answer):
 
 
 class PlaceResult(Result):
-    """The order after matching. `replayed`: the client order id was known, this is the order as it stands now."""
+    """The order after matching."""
 
     order: PlacedOrderOut
-    replayed: Literal[True] = True
+    replayed: bool = Field(False, description=_REPLAYED)
 
 
 class AmendResult(Result):
@@ -93,10 +95,16 @@ class CancelAfterResult(Result):
     expires_at: TimeText | None
 
 
+class PlacedOrRefused(BatchResult):
+    """One of the two: the order after matching, or why there is none."""
+
+    replayed: bool = Field(False, description=_REPLAYED)
+
+
 class PlaceBatchResult(Result):
     """An order or a problem for each entry, in the order of the request."""
 
-    results: Annotated[list[BatchResult], Field(min_length=1, max_length=MAX_BATCH)]
+    results: Annotated[list[PlacedOrRefused], Field(min_length=1, max_length=MAX_BATCH)]
 
 
 class ResultRefused(Answer):
