@@ -36,6 +36,7 @@ def event_body(event: Event) -> dict[str, Any]:
         filled=event.filled,
         status=event.status,
         reason=event.reason,
+        other=event.other,
         actor=None if event.actor is None else event.actor.get_username(),
         at=event.at,
         instrument=None if event.instrument_id is None else selectors.instrument_by_id(event.instrument_id),

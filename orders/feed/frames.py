@@ -235,6 +235,7 @@ def execution(info: Any, *, shard_id: int, epoch: int, told: Execution) -> Frame
         filled=told.filled,
         status=told.status,
         reason=told.reason,
+        other=told.other,
         actor=None,
         at=told.at,
         instrument=info,

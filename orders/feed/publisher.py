@@ -41,7 +41,10 @@ class TradesTold(NamedTuple):
 
 
 class Execution(NamedTuple):
-    """An event of an account's order; ``previous`` is the number of the account's event before it."""
+    """An event of an account's order; ``previous`` is the number of the account's event before it.
+
+    ``price``, ``quantity`` and ``other`` are what ``matching.events`` says of the kind.
+    """
 
     account_id: int
     sequence: int
@@ -57,6 +60,7 @@ class Execution(NamedTuple):
     filled: int
     status: int
     reason: int
+    other: int
     at: int
 
 
@@ -221,6 +225,7 @@ class Publisher:
             row.filled,
             row.status or 0,
             row.reason,
+            row.other,
             row.at,
         )
 

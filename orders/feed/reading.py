@@ -92,6 +92,7 @@ def executions(account_id: int, shard_id: int, after: int | None, epoch: int) ->
             row.filled,
             row.status or 0,
             row.reason,
+            row.other,
             row.at,
         )
         info = selectors.instrument_by_id(row.instrument_id)

@@ -128,6 +128,9 @@ class EventOut(BaseModel):
     symbol: str | None
     side: Side | None
     price: DecimalText | None
+    trigger_price: DecimalText | None = Field(
+        description="Of a stop that is accepted its stop price (a trailing one has none yet), of `triggered` the last price that did it."
+    )
     quantity: DecimalText | None
     filled_quantity: DecimalText | None
     remaining_quantity: DecimalText | None

@@ -117,9 +117,9 @@ _TEXTS = {
 {"channel":"executions","type":"snapshot","account":"alice","shard":0,"epoch":3,"sequence":1042,"previous":null}""",
     "ExecutionsUpdate": """
 {"channel":"executions","type":"update","epoch":3,"previous":1042,"shard":0,"sequence":1045,"event":"fill_maker",
- "order_id":"257613953212416000","client_order_id":"a-1","symbol":"ACME-USD","side":"buy","price":"99.98","quantity":"1.000",
- "filled_quantity":"1.000","remaining_quantity":"9.000","status":"partially_filled","reason":null,"liquidity":"maker",
- "trade_id":"0-1045","time":"2026-11-22T17:30:53.000000Z"}""",
+ "order_id":"257613953212416000","client_order_id":"a-1","symbol":"ACME-USD","side":"buy","price":"99.98",
+ "trigger_price":null,"quantity":"1.000","filled_quantity":"1.000","remaining_quantity":"9.000",
+ "status":"partially_filled","reason":null,"liquidity":"maker","trade_id":"0-1045","time":"2026-11-22T17:30:53.000000Z"}""",
     "PositionsSnapshot": """
 {"channel":"positions","type":"snapshot","account":"alice","shard":0,"epoch":3,"sequence":1042,"positions":[
  {"symbol":"ACME-USD","quantity":"-2.000","bought":"3.000","sold":"5.000","bought_notional":"297.00000",

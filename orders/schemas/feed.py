@@ -205,6 +205,7 @@ class ExecutionsUpdate(Shape):
     symbol: str
     side: Side
     price: DecimalText | None
+    trigger_price: DecimalText | None
     quantity: DecimalText
     filled_quantity: DecimalText
     remaining_quantity: DecimalText

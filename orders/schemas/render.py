@@ -4,7 +4,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from matching.events import FILL_MAKER, FILL_TAKER, KIND_NAMES, UNCROSSED
+from matching.events import ACCEPTED, FILL_MAKER, FILL_TAKER, KIND_NAMES, TRIGGERED, UNCROSSED
 from matching.values import (
     NO_ROLE,
     OCO_LIMIT,
@@ -266,6 +266,7 @@ def event_out(
     filled: int,
     status: int | None,
     reason: int,
+    other: int,
     actor: str | None,
     at: int | datetime,
     instrument: Any | None,
@@ -274,6 +275,7 @@ def event_out(
     of_order = order_id is not None and instrument is not None
     # An uncross is an instrument's: its price and its volume.
     has_numbers = of_order or (kind == UNCROSSED and instrument is not None)
+    has_trigger = of_order and other and kind in (ACCEPTED, TRIGGERED)
     trade = sequence if kind == FILL_MAKER else sequence - 1 if kind == FILL_TAKER else None
     return {
         "shard": shard_id,
@@ -284,6 +286,7 @@ def event_out(
         "symbol": None if instrument is None else instrument.symbol,
         "side": None if side is None else SIDE_NAMES[side],
         "price": from_units(price, instrument.price_decimals) if has_numbers and price else None,
+        "trigger_price": from_units(other, instrument.price_decimals) if has_trigger else None,
         "quantity": from_units(quantity, instrument.quantity_decimals) if has_numbers else None,
         "filled_quantity": from_units(filled, instrument.quantity_decimals) if of_order else None,
         "remaining_quantity": from_units(remaining, instrument.quantity_decimals) if of_order else None,

@@ -435,6 +435,16 @@ def test_every_new_step_is_told_and_told_again_to_who_resumes(feed, acme, alice,
     assert ("stop", "triggered", "new") in steps and ("stop", "fill_taker", "filled") in steps
     assert ("ice", "replenished", "partially_filled") in steps
     assert ("late", "expired", "expired") in steps
+    triggers = [
+        (message["client_order_id"], message["event"], message["trigger_price"])
+        for message in private.messages[1:]
+        if message["trigger_price"]
+    ]
+    assert triggers == [
+        ("stop", "accepted", "101.00"),
+        ("stop", "triggered", "101.00"),
+        (None, "accepted", "90.00"),
+    ]
     held = [step for step in steps if step[0] is None]
     assert [step[1:] for step in held] == [
         ("accepted", "untriggered"),
