@@ -192,8 +192,8 @@ def test_a_cancel_that_really_comes_too_late_is_refused(talk):
     assert isinstance(talk.settled[number], Refused) and not talk.order_reads
 
 
-@pytest.mark.parametrize("found", [None, order()])
-def test_a_refused_cancel_of_an_order_that_has_not_ended_stays_refused(talk, found):
+@pytest.mark.parametrize("found", [None, order(), order(status="filled")])
+def test_a_refused_cancel_of_an_order_that_was_not_canceled_stays_refused(talk, found):
     number = talk.submit(Cancel({"client_order_id": "a-1"}))
     talk.answer(talk.said("cancel"), problem=TIMEOUT)
     talk.wait(0.2)

@@ -219,8 +219,9 @@ class Cancel(Command):
         return super()._failed(problem)
 
     def found(self, order: Order | None) -> Step:
+        """Canceled, by whichever attempt: done. Ended otherwise, or open: as refused as if no answer had been lost."""
         assert self._problem is not None
-        if order is None or order.is_open:
+        if order is None or order.status != "canceled":
             return Done(error=Refused(self._problem))
         return Done(order)
 
