@@ -129,7 +129,8 @@ class EventOut(BaseModel):
     side: Side | None
     price: DecimalText | None
     trigger_price: DecimalText | None = Field(
-        description="Of a stop that is accepted its stop price (a trailing one has none yet), of `triggered` the last price that did it."
+        description="Of a stop: its stop price when it is accepted (a trailing one has none yet), "
+        "when it is triggered the last price that did it."
     )
     quantity: DecimalText | None
     filled_quantity: DecimalText | None

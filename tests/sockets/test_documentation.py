@@ -115,7 +115,7 @@ def markets_said() -> list[Frame]:
 def account_said() -> list[Frame]:
     step = Execution(
         *(7, 1045, 1042, FILL_MAKER, 257613953212416000, "a-1", 1, BUY, 9998, 1000, 9000, 1000),
-        *(PARTIALLY_FILLED, 0, at("17:30:53")),
+        *(PARTIALLY_FILLED, 0, 0, at("17:30:53")),
     )
     before = SimpleNamespace(
         bought=3000, sold=5000, bought_notional=29_700_000, sold_notional=50_000_000, cost=-20_000_000
