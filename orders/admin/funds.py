@@ -98,7 +98,7 @@ class FundsActions(admin.ModelAdmin):
         self.log_change(request, row, f"{told}.")
         messages.success(request, f"{row.name}: {told}.")
 
-    @display.column("money", empty="nothing was paid in, traded or promised")
+    @display.column("money", empty="nothing was paid in or traded")
     def money(self, row: Account) -> Any:
         paid = {
             (deposit.shard_id, deposit.currency): deposit.amount
@@ -111,6 +111,6 @@ class FundsActions(admin.ModelAdmin):
                 display.money(balance.total),
                 display.money(balance.held),
             )
-            for balance in balance_list(account_id=row.pk)
+            for balance in balance_list(row)
         ]
         return display.table(("Currency", "Paid in, less out", "Balance", "Held by orders"), rows, "") if rows else None

@@ -19,6 +19,7 @@ from orders.api.schema import documented
 from orders.balances import balance_list
 from orders.bodies import fill_body
 from orders.holdings import position_page
+from orders.models import Account
 from orders.schemas.answers import EventPage, FillPage, LimitsOut
 from orders.schemas.holdings import AccountOut, PositionPage, PositionQuery
 from orders.schemas.market import EventQuery, FillQuery, SnapshotPage, SnapshotQuery
@@ -31,18 +32,17 @@ class AccountViewSet(ApiViewSet):
     def retrieve(self, request: ApiRequest) -> Response:
         """Its limits, its money by currency, and the scopes of these credentials."""
         actor = actor_of(request)
-        balances = balance_list(account_id=actor.account_id)
-        return Response(account_body(self._limits(actor.account_id), balances, actor.scopes))
+        row = selectors.account_get(account_id=actor.account_id)
+        return Response(account_body(self._limits(row), balance_list(row), actor.scopes))
 
     @documented("account_limits", "What the account may do", LimitsOut, tag="account", need=TO_READ)
     def limits(self, request: ApiRequest) -> Response:
         """State, limits, and how much of them is used."""
-        return Response(self._limits(actor_of(request).account_id))
+        return Response(self._limits(selectors.account_get(account_id=actor_of(request).account_id)))
 
-    def _limits(self, account_id: int) -> dict[str, Any]:
-        row = selectors.account_get(account_id=account_id)
-        lease = selectors.account_lease(account_id=account_id)
-        return limits_body(row, selectors.account_open_orders(account_id=account_id), lease)
+    def _limits(self, row: Account) -> dict[str, Any]:
+        lease = selectors.account_lease(account_id=row.id)
+        return limits_body(row, selectors.account_open_orders(account_id=row.id), lease)
 
 
 class PositionViewSet(ApiViewSet):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from matching.events import FILL_MAKER, FILL_TAKER
 from matching.values import BUY
-from orders.candles import RESOLUTIONS, Candle, combining, extend
+from orders.candles import RESOLUTIONS, Candle, bucket_start, combining, extend
 from orders.costs import cost_after
 from orders.engine.findings import Verification, event_range, read_row, read_rows
 from orders.models import Instrument, Position, Shard
@@ -68,14 +68,15 @@ def positions_equal_trades(shard: Shard, found: Verification) -> None:
 def candles_equal_trades(shard: Shard, found: Verification) -> None:
     """Minutes are what the trades come to, hours what the minutes, days what the hours."""
     for instrument in shard.instrument_set.all():
-        finer = _traded(shard, instrument)
+        expected = _traded(shard, instrument)
         for resolution, interval in enumerate(RESOLUTIONS):
-            for told, kept in _side_by_side(combining(finer, interval), _kept(instrument, resolution)):
+            for told, kept in _side_by_side(expected, _kept(instrument, resolution)):
                 if told != kept:
                     start = wire_time((told or kept).start)
                     text = f"{_plain(kept)} in its row, {_plain(told)} was traded"
                     found.differ("candles", f"{instrument.symbol} {interval} {start}: {text}")
-            finer = _kept(instrument, resolution)
+            if interval != RESOLUTIONS[-1]:
+                expected = combining(_kept(instrument, resolution), RESOLUTIONS[resolution + 1])
 
 
 def _plain(candle: Candle | None) -> tuple[int, ...] | None:
@@ -83,13 +84,19 @@ def _plain(candle: Candle | None) -> tuple[int, ...] | None:
 
 
 def _traded(shard: Shard, instrument: Instrument) -> Iterator[Candle]:
-    """A candle of every single trade."""
+    """The minutes, trade by trade: one may have had any number of them."""
+    current: Candle | None = None
     for number, price, quantity, at in read_rows(
         "SELECT id, price, quantity, at FROM orders_trade WHERE instrument_id = %s AND id > %s AND id <= %s ORDER BY id",
         instrument.id,
         *event_range(shard),
     ):
-        yield extend(None, at, price, quantity, number & SEQUENCE_MASK)
+        later = extend(current, bucket_start("1m", at), price, quantity, number & SEQUENCE_MASK)
+        if current is not None and current.start != later.start:
+            yield current
+        current = later
+    if current is not None:
+        yield current
 
 
 def _kept(instrument: Instrument, resolution: int) -> Iterator[Candle]:

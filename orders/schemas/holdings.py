@@ -37,9 +37,9 @@ class PositionPage(BaseModel):
 
 
 class BalanceOut(BaseModel):
-    """Money of one currency on one shard: what was paid in and traded, and what resting orders need of it.
+    """Money of one currency on one shard: what was paid in and traded, and what resting orders hold of it.
 
-    Only a funded account cannot trade more than is available; of others it is an account of what they traded.
+    Only the orders of a funded account hold anything; of others this is an account of what they traded.
     """
 
     currency: str
