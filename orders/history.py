@@ -21,8 +21,9 @@ from orders.models.trading import SEQUENCE_MASK, event_id
 from orders.schemas.problems import ProblemError, invalid
 from orders.selectors import InstrumentInfo
 
-# Events of the shard between the saved book and the one asked for: some seconds of work.
-MAX_EVENTS = 1_000_000
+# Events of the shard between the saved book and the one asked for: as far as one milestone may be from the next, 1,000,000.
+# Some seconds of work.
+MAX_EVENTS = 2 * snapshots.MILESTONE_EVENTS
 # Events read at a time: enough to make a round trip cheap, few enough that memory does not grow with the history and the
 # rows are gone before the collector has walked through them a second time.
 WINDOW_EVENTS = 2_000

@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 
 # Saved books kept of each instrument unless the caller says otherwise.
 KEEP_DEFAULT = 20
+# Of older ones the first of every so many events of the shard is kept for good, so that every book of the past stays within
+# reach (``orders.history``): as long as the log itself, and a small part of its size.
+MILESTONE_EVENTS = 500_000
 # zlib's level: 1 is five times as fast as the default and loses a fifth.
 COMPRESSION_LEVEL = 1
 
@@ -113,11 +116,14 @@ class BookSaver:
 
 
 def prune(instrument_id: int, keep: int) -> None:
-    """Keep the newest ``keep`` saved books of an instrument."""
+    """Keep the newest ``keep`` saved books of an instrument, and of the older ones the milestones."""
     rows = BookSnapshot.objects.filter(instrument_id=instrument_id).order_by("-sequence", "-id")
-    old = list(rows.values_list("id", flat=True)[keep:])
-    if old:
-        BookSnapshot.objects.filter(id__in=old).delete()
+    old = list(rows.values_list("id", "sequence")[keep:])
+    # The first of each stretch but the one that begins with the first event: that one begins with an empty book.
+    milestones = {sequence // MILESTONE_EVENTS: row_id for row_id, sequence in old if sequence >= MILESTONE_EVENTS}
+    gone = [row_id for row_id, _ in old if row_id not in milestones.values()]
+    if gone:
+        BookSnapshot.objects.filter(id__in=gone).delete()
 
 
 def encode(orders: list[Order]) -> tuple[bytes, str]:

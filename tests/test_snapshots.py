@@ -2,9 +2,9 @@
 
 import pytest
 
-from orders import gateway
+from orders import gateway, snapshots
 from orders.engine.recovery import recover
-from orders.models import BookSnapshot, Order
+from orders.models import BookSnapshot, Order, Shard
 from orders.open_orders import totals_in_rows
 from orders.snapshots import BookSaver, CorruptSnapshot, decode, load_latest
 from tests.support.market import actor_for, make_account, make_instrument, place, running_engine
@@ -48,6 +48,23 @@ def test_old_saved_books_are_pruned() -> None:
             place(alice, "buy", "1", str(90 + number))
             saver.save()
     assert [row.orders for row in BookSnapshot.objects.order_by("sequence")] == [4, 5, 6]
+
+
+def test_milestones_stay_so_that_the_past_is_never_far_from_a_saved_book(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshots, "MILESTONE_EVENTS", 10)
+    alice = actor_for(make_account("alice"))
+    saver = BookSaver(0, keep=2)
+    with running_engine():
+        make_instrument()
+        for number in range(35):
+            place(alice, "buy", "1", str(50 + number))
+            if number % 3 == 0:
+                saver.save()
+    last = Shard.objects.get().last_sequence
+    sequences = list(BookSnapshot.objects.order_by("sequence").values_list("sequence", flat=True))
+    assert len(sequences) == 4 and last == 36
+    starts = [0, *sequences]
+    assert all(after - before <= 20 for before, after in zip(starts, [*starts[1:], last], strict=True))
 
 
 @pytest.mark.parametrize(
