@@ -16,13 +16,12 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from time import perf_counter
 from typing import Any
 
 from benchmarks.processes import Peers, cpu_seconds, load_average
 from benchmarks.rest import order
-from benchmarks.sockets import Socket, open_socket, percentiles
+from benchmarks.sockets import Socket, open_socket, percentiles, spread
 from tests.support.server import Server
 
 CHECKED_SECONDS = 2.0
@@ -176,15 +175,19 @@ async def compare(targets: dict[str, Target], options: argparse.Namespace) -> No
         await target.ask("warm", options.sockets, options.window, WARM_UP_SECONDS)
     for sockets, window in ((options.sockets, options.window), (1, 1)):
         print(f"{sockets} sockets, {window} under way on each, {options.rounds} rounds, load {load_average():.1f}")
-        rates: dict[str, list[float]] = {name: [] for name in targets}
+        found: dict[str, list[Answered]] = {name: [] for name in targets}
         for number in range(options.rounds):
             for name, target in targets.items():
-                found = await target.ask(f"r{sockets}.{number}", sockets, window, options.seconds)
-                print(f"  {name:<10} {found}", flush=True)
-                rates[name].append(found.per_second)
+                answered = await target.ask(f"r{sockets}.{number}", sockets, window, options.seconds)
+                print(f"  {name:<10} {answered}", flush=True)
+                found[name].append(answered)
         for peer in [name for name in targets if name != "place"]:
-            shares = [ours / theirs for ours, theirs in zip(rates["place"], rates[peer], strict=True)]
-            print(f"  of {peer}: median {median(shares):.2f}, lowest {min(shares):.2f}, highest {max(shares):.2f}")
+            both = list(zip(found["place"], found[peer], strict=True))
+            shares = [ours.per_second / theirs.per_second for ours, theirs in both]
+            costs = [ours.cpu_us / theirs.cpu_us for ours, theirs in both]
+            print(
+                f"  answered, of {peer}: {spread(shares)} (target of echo 0.50); processor a message: {spread(costs)}"
+            )
 
 
 def main() -> None:

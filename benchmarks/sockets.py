@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Callable, Coroutine
 from datetime import datetime
+from statistics import median
 from time import perf_counter, time
 from typing import Any
 
@@ -176,7 +177,8 @@ class Talk:
         message = json.loads(text)
         waiting = self._waiting.pop(message.get("id"), None)
         if waiting is not None:
-            waiting.set_result(message)
+            if not waiting.done():
+                waiting.set_result(message)
         else:
             self.others(message)
 
@@ -205,3 +207,8 @@ def percentiles(values: list[float]) -> tuple[float, float]:
         return float("nan"), float("nan")
     ordered = sorted(values)
     return ordered[len(ordered) // 2], ordered[int(len(ordered) * 0.99)]
+
+
+def spread(values: list[float]) -> str:
+    """The median, the lowest and the highest."""
+    return f"median {median(values):.2f} ({min(values):.2f} to {max(values):.2f})"

@@ -19,7 +19,7 @@ def test_who_stops_reading_is_closed_and_costs_little(tmp_path) -> None:
     key = server.manage("create_api_key", "alice", "--scopes", "read,trade").stdout.strip()
     server.start("--save-interval", "0")
     try:
-        found = asyncio.run(measure(server, key, slow=20, readers=5, rate=40, seconds=2))
+        found = asyncio.run(measure(server, key, slow=20, readers=5, rate=40, seconds=5))
     finally:
         assert server.stop() == 0
     print(found)
