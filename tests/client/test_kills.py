@@ -131,9 +131,9 @@ async def survive(server: Server, keys: dict[str, str], kills: int, rng: random.
             for worker in range(WORKERS):
                 working.append(tasks.create_task(trader.work(worker, halt)))
         for _ in range(kills):
-            await asyncio.sleep(rng.uniform(0.05, 1.0))
+            await until(lambda: alice.is_connected and bob.is_connected)
+            await asyncio.sleep(rng.uniform(0, 0.8))
             await asyncio.to_thread(restart, server)
-        await asyncio.sleep(1)
         halt.set()
         await asyncio.gather(*working)
         for trader, told in zip(traders, executions, strict=True):

@@ -97,7 +97,7 @@ def test_delays_grow_until_something_is_heard_and_blame_waits_longer():
     talk = Talk()
     for _ in range(10):
         talk.lose()
-    assert talk.delays == sorted(talk.delays) and talk.delays[0] <= 0.1 and talk.delays[-1] == 5.0
+    assert talk.delays == sorted(talk.delays) and talk.delays[0] <= 0.1 and talk.delays[-1] == 2.0
     talk.connect()
     a_book(talk)
     talk.hear(EMPTY)

@@ -142,7 +142,7 @@ class Patience:
     """Delays between attempts: doubled with each failure, with some chance in them, so that not all come back at once."""
 
     FIRST_SECONDS = 0.1
-    LAST_SECONDS = 5.0
+    LAST_SECONDS = 2.0
 
     def __init__(self, jitter: Callable[[], float]) -> None:
         self._jitter = jitter
