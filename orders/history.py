@@ -30,7 +30,7 @@ WINDOW_EVENTS = 2_000
 # Events that tell whether an order has come to rest: the other two of its group, accepted and ended, and its own end.
 FOLLOWING_EVENTS = 5
 # How long a request waits for its turn: somewhat longer than the longest takes.
-TURN_SECONDS = 10
+TURN_SECONDS = 15
 
 _turn = Lock()
 

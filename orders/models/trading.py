@@ -210,7 +210,8 @@ class Event(models.Model):
     order's after it. ``actor`` sent the command and ``received_at`` is when it came in; both are null where the step is not
     the command's own doing but happened to somebody, or by itself. ``other`` is the maker's order id of a taker's fill, the
     old price of an amend, whatever else ``matching.events`` says.
-    ``detail`` is JSON: the rules a configuration event set, or what a refused order had asked for.
+    ``detail`` is JSON: the rules a configuration event set, what a refused order had asked for, or the quantity (in units) an
+    iceberg displays from this event on.
     """
 
     id = RowIdField(primary_key=True)
