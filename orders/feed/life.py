@@ -200,14 +200,18 @@ class Life:
                 sink.notice(frame)
 
     def _look_for_silent_loss(self) -> None:
-        """The engine is ahead and nothing has come since the last beat: a message got lost, and none after it."""
+        """The engine is ahead and nothing has come since the last beat: a message got lost, and none after it.
+
+        Or it is another engine, that has not committed anything yet.
+        """
         for shard_id, shard in self.board.shards.items():
             known = status.shards.get(shard_id)
-            behind = known is not None and known.epoch == shard.epoch and known.sequence > shard.heard
+            behind = known is not None and (known.epoch, known.sequence) > (shard.epoch, shard.heard)
             if known is not None and behind and shard.last_beat == shard.heard and not shard.loading:
                 log.error("shard %d: nothing was heard of the commits up to %d", shard_id, known.sequence)
-                shard.heard = known.sequence
-                self._distrust(shard_id, "gap")
+                reason = "gap" if known.epoch == shard.epoch else "epoch"
+                shard.epoch, shard.heard = known.epoch, known.sequence
+                self._distrust(shard_id, reason)
             shard.last_beat = shard.heard
 
     # Readers

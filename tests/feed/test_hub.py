@@ -291,6 +291,20 @@ def test_a_higher_epoch_comes_as_a_snapshot_and_a_lower_one_is_ignored(feed, acm
     assert len(sink.messages) == before
 
 
+def test_another_engine_that_does_nothing_is_found_by_the_heartbeat(feed, acme, alice):
+    sink = feed.subscribe_book(acme, 10)
+    place(actor_for(alice), price="99")
+    feed.restart_engine()
+    for _ in range(2):
+        feed.loop.call(feed.hub._life._heartbeat)
+    wait_until(lambda: len(sink.of("book", "snapshot")) == 2, "a new snapshot")
+    client = followed(sink, 10)
+    assert (client.epoch, client.resyncs) == (2, ["epoch"])
+    place(actor_for(alice), price="98")
+    settled(feed)
+    assert [level[0] for level in followed(sink, 10).bids] == ["99.00", "98.00"]
+
+
 def test_more_waiting_than_may_wait_means_reading_anew(feed, acme, alice, monkeypatch):
     sink = feed.subscribe_book(acme, 10)
     place(actor_for(alice), price="99")
