@@ -160,7 +160,7 @@ def shard_out(shard: Any) -> dict[str, Any]:
 
 
 def candle_out(candle: Candle, instrument: Any) -> dict[str, Any]:
-    """``schemas.answers.CandleOut``: times and prices of a bucket, its volume, its number of trades."""
+    """``schemas.charts.CandleOut``: times and prices of a bucket, its volume, its number of trades."""
     decimals = instrument.price_decimals
     return {
         "time": wire_time(candle.start),
@@ -211,7 +211,7 @@ def _percent_out(part: int, whole: int) -> str:
 
 
 def position_out(position: Any, instrument: Any, last_price: int) -> dict[str, Any]:
-    """``schemas.answers.PositionOut`` of a ``Position`` or anything with its sums; ``last_price`` 0: nothing has traded.
+    """``schemas.holdings.PositionOut`` of a ``Position`` or anything with its sums; ``last_price`` 0: nothing has traded.
 
     Money has the decimals of price and quantity together, so that nothing is rounded. Only the average price is: to
     ``AVERAGE_DECIMALS`` more than a price has, a half up.
