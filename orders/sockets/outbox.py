@@ -4,7 +4,7 @@ Theory of operation
 -------------------
 * While the transport takes what it is given, nothing waits here. What it does not take waits in two places.
 * The line: answers, notices and executions, in order. It goes first and nothing of it is ever dropped. It is bounded all the
-  same: past ``MAX_UNSENT_BYTES``, or ``MAX_EXECUTIONS`` of executions, the client is beyond help (``overflowed``).
+  same: past ``MAX_ANSWER_BYTES``, or ``MAX_EXECUTIONS`` of executions, the client is beyond help (``overflowed``).
 * A lane for each key of the feed, emptied in turn. What waits in a lane can be replaced, so it is bounded by its policy:
 
   ====================  ========================================================================================
@@ -14,7 +14,7 @@ Theory of operation
   all others            every message is the whole state: only the newest waits
   ====================  ========================================================================================
 
-* Past ``MAX_UNSENT_BYTES`` the lanes are shed before the line: chains are lost, tapes skipped.
+* Past ``MAX_UNSENT_BYTES`` of all that waits but executions the lanes are shed: chains are lost, tapes skipped.
 """
 
 from collections import deque
@@ -23,8 +23,13 @@ from collections.abc import Callable
 from orders.feed.board import Key
 from orders.feed.frames import BOOK, CANDLES, TRADES, Frame
 
-# Bytes of all that waits but executions.
+# Bytes that may wait, executions left out, before the lanes are shed.
 MAX_UNSENT_BYTES = 512 * 1024
+# Bytes of answers that wait before no more commands are read, so that there will be no more of them.
+LONG_LINE_BYTES = 128 * 1024
+# Bytes of answers that may wait. What is under way when the line becomes long is answered all the same, and one group of the
+# engine answers it at once: a thousand orders with their legs and fills.
+MAX_ANSWER_BYTES = 4 * 1024 * 1024
 # Executions that may wait, beyond those a resume has brought at once. After that the client resumes by sequence.
 MAX_EXECUTIONS = 10_000
 # Messages of a book that may wait: some seconds of a lively market. After that a snapshot is less to send.
@@ -166,7 +171,8 @@ class Outbox:
         # Lanes in which something waits, each once.
         self._turns: deque[Lane] = deque()
         self._lost: dict[Key, None] = {}
-        self.size = 0
+        self._answer_bytes = 0
+        self._lane_bytes = 0
 
     def __bool__(self) -> bool:
         return bool(self._line or self._turns)
@@ -174,17 +180,22 @@ class Outbox:
     @property
     def line_is_long(self) -> bool:
         """Whether answers wait that the client does not fetch: no time to take more commands of it."""
-        return len(self._line) > self._executions and self.size > MAX_UNSENT_BYTES // 4
+        return self._answer_bytes > LONG_LINE_BYTES
+
+    @property
+    def size(self) -> int:
+        """Bytes that wait, executions left out."""
+        return self._answer_bytes + self._lane_bytes
 
     # In
 
     def answer(self, frame: Frame) -> None:
-        """What must not be dropped: an answer or a notice. A large one may pass the bound, but nothing behind it."""
+        """What must not be dropped: an answer or a notice."""
+        self._line.append((frame, False))
+        self._answer_bytes += len(frame.data)
         if self.size > MAX_UNSENT_BYTES:
             self._shed()
-            self.overflowed |= self.size > MAX_UNSENT_BYTES
-        self._line.append((frame, False))
-        self.size += len(frame.data)
+            self.overflowed |= self._answer_bytes > MAX_ANSWER_BYTES
 
     def execution(self, frame: Frame) -> None:
         self._line.append((frame, True))
@@ -207,7 +218,7 @@ class Outbox:
             lane = self._lanes[key] = self._lane_for(key)
         waited, before = bool(lane), lane.size
         lane.push(frame)
-        self.size += lane.size - before
+        self._lane_bytes += lane.size - before
         if lane and not waited:
             self._turns.append(lane)
         elif waited and not lane:
@@ -230,7 +241,7 @@ class Outbox:
                 if isinstance(lane, kind) and lane:
                     before = lane.size
                     lane.shed()
-                    self.size += lane.size - before
+                    self._lane_bytes += lane.size - before
                     if not lane:
                         self._turns.remove(lane)
                         self._lost[key] = None
@@ -246,14 +257,14 @@ class Outbox:
                 if self._resumed:
                     self._resumed -= 1
             else:
-                self.size -= len(frame.data)
+                self._answer_bytes -= len(frame.data)
             return frame
         if not self._turns:
             return None
         lane = self._turns.popleft()
         before = lane.size
         frame = lane.pop()
-        self.size += lane.size - before
+        self._lane_bytes += lane.size - before
         if lane:
             self._turns.append(lane)
         return frame
@@ -272,7 +283,7 @@ class Outbox:
         """The client listens to these keys no more: nothing of them is sent after this."""
         for key in [key for key in self._lanes if wanted(key)]:
             lane = self._lanes.pop(key)
-            self.size -= lane.size
+            self._lane_bytes -= lane.size
             if lane:
                 self._turns.remove(lane)
             self._lost.pop(key, None)
@@ -283,4 +294,4 @@ class Outbox:
         self._turns.clear()
         self._lanes.clear()
         self._lost.clear()
-        self._executions = self._resumed = self.size = 0
+        self._executions = self._resumed = self._answer_bytes = self._lane_bytes = 0

@@ -9,6 +9,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from orders.sockets.protocol import MAX_MESSAGE_BYTES
 from tests.feed.client import BookClient
 from tests.support import wire
 from tests.support.server import Server
@@ -109,7 +110,7 @@ def test_the_origin_decides(server):
 
 def test_messages_that_are_too_large_end_the_connection(server):
     with open_socket(server) as socket:
-        socket.send(json.dumps({"op": "ping", "x": "x" * 70_000}))
+        socket.send(json.dumps({"op": "ping", "x": "x" * MAX_MESSAGE_BYTES}))
         with pytest.raises(ConnectionClosed) as closed:
             socket.recv(timeout=10)
     assert closed.value.rcvd.code == 1009

@@ -111,11 +111,16 @@ def test_past_the_bytes_books_go_first_then_trades_never_the_line(outbox, monkey
     assert outbox.take_lost() == [BOOK]
 
 
-def test_one_large_answer_may_pass_the_bound_but_nothing_behind_it(outbox, monkeypatch):
+def test_answers_have_a_bound_of_their_own(outbox, monkeypatch):
     monkeypatch.setattr(module, "MAX_UNSENT_BYTES", 100)
+    monkeypatch.setattr(module, "LONG_LINE_BYTES", 200)
+    monkeypatch.setattr(module, "MAX_ANSWER_BYTES", 300)
+    outbox.market(BOOK, frame("b" * 90))
     outbox.answer(frame("a" * 200))
-    assert not outbox.overflowed
-    outbox.answer(frame("b"))
+    assert outbox.size == 200 and not outbox.line_is_long
+    outbox.answer(frame("a" * 100))
+    assert outbox.line_is_long and not outbox.overflowed
+    outbox.answer(frame("a"))
     assert outbox.overflowed
 
 

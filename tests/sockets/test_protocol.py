@@ -443,7 +443,8 @@ def test_what_a_resume_brings_does_not_count(monkeypatch):
 
 
 def test_answers_nobody_fetches_end_the_connection(monkeypatch):
-    monkeypatch.setattr(outbox, "MAX_UNSENT_BYTES", 2_000)
+    monkeypatch.setattr(outbox, "MAX_UNSENT_BYTES", 1_000)
+    monkeypatch.setattr(outbox, "MAX_ANSWER_BYTES", 2_000)
     protocol = connection()
     for number in range(100):
         say(protocol, {"op": "ping", "id": number})
