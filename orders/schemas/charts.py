@@ -10,7 +10,8 @@ from orders.schemas.moments import Moment
 from orders.schemas.query import Query, WholeNumber
 from orders.schemas.texts import DecimalText, TimeText
 
-# Candles of one answer, unless asked otherwise and at most: a month of them is thirty-one rows.
+# Candles of one answer, unless asked otherwise and at most: one may be combined of thirty rows, so this bounds a request to
+# some tens of milliseconds.
 DEFAULT_CANDLES = 500
 MAX_CANDLES = 1_000
 
