@@ -40,8 +40,10 @@ class Candles(Copy):
     def step(self, trades: Iterable[TradeTold]) -> list[Candle]:
         ring = self.ring
         changed: dict[int, Candle] = {}
+        at = start = -1
         for trade in trades:
-            start = bucket_start(self.interval, trade.at)
+            if trade.at != at:  # mostly once: what a commit trades, it trades at one moment
+                at, start = trade.at, bucket_start(self.interval, trade.at)
             known = ring.pop() if ring and ring[-1].start == start else None
             candle = changed[start] = extend(known, start, trade.price, trade.quantity, trade.sequence)
             ring.append(candle)
