@@ -65,3 +65,21 @@ def test_many_threads(server, key):
         for thread in threads:
             thread.join(60)
         assert len(set(placed)) == 80 == client.cancel_all().count
+
+
+def test_closing_ends_what_other_threads_wait_for(server, key):
+    client = Client(server.url, key=key)
+    ended = threading.Event()
+    with client:
+        executions = client.executions()
+
+        def listen() -> None:
+            with pytest.raises(Stopped):
+                next(executions)
+            ended.set()
+
+        thread = threading.Thread(target=listen)
+        thread.start()
+        client.cancel_after(0)
+    assert ended.wait(20)
+    client.close()

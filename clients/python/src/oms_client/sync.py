@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar, Unpack
 
 from oms_client.aio import COMMAND_SECONDS, AsyncClient
-from oms_client.errors import ClientError
+from oms_client.errors import ClientError, Stopped
 from oms_client.models import (
     BookView,
     Canceled,
@@ -37,6 +37,9 @@ from oms_client.rest import Rest
 from oms_client.stats import Stats
 from oms_client.streams import Stream
 from oms_client.terms import AmendTerms, NewOrder, Number, OrderTerms
+
+# How long those who wait in other threads may take to hear that it is over.
+CLOSE_SECONDS = 1.0
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -88,13 +91,18 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        self.wait(self._client.close())
+        if self._loop.is_closed():
+            return
+        self.wait(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
     def wait(self, work: Coroutine[Any, Any, Answer]) -> Answer:
         """Run something asynchronous in the client's thread, and wait for it."""
+        if self._loop.is_closed():
+            work.close()
+            raise Stopped("the client was closed")
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()
@@ -102,6 +110,13 @@ class Client:
             # Interrupted while waiting: nobody waits for it any more.
             future.cancel()
             raise
+
+    async def _end(self) -> None:
+        await self._client.close()
+        # Whoever still waits in another thread hears that it is over.
+        waiting = asyncio.all_tasks() - {asyncio.current_task()}
+        if waiting:
+            await asyncio.wait(waiting, timeout=CLOSE_SECONDS)
 
     def call(self, function: Callable[[], Answer]) -> Answer:
         """Run a plain function in the client's thread."""
