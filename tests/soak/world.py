@@ -242,8 +242,12 @@ class World:
         raise AssertionError("the hub asks for ever")
 
     def restart_hub(self) -> None:
-        """As if the web process had ended and begun again: sockets are told, then everything is read anew."""
-        self.hub.stop()
+        """As if the web process had ended and begun again: sockets are told, or just hear nothing more."""
+        if self.rng.random() < 0.5:
+            self.loop.call_soon(self.hub.stop)
+        else:
+            # Outside the loop there is nobody to say goodbye.
+            self.hub.stop()
         self.loop.turn()
         self.hub = Hub()
         self.hub.start(self.loop)
