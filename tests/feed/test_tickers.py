@@ -1,8 +1,10 @@
 """Tickers: what sockets are told is what REST says and what the tables add up to, also as time passes and messages get lost."""
 
 import random
+from threading import Event, Thread
 
 import pytest
+from django.db import connection
 
 from orders import selectors
 from orders.feed import frames, tickers
@@ -12,6 +14,7 @@ from orders.models import Trade
 from orders.schemas.render import ticker_out
 from tests.feed.support import Feed, Recorder, running_feed, wait_until
 from tests.feed.test_candles import HOUR_US, flow_in_time, trade
+from tests.feed.test_hub import random_flow
 from tests.support.market import actor_for, make_account, make_instrument, place
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -202,3 +205,31 @@ def test_it_is_encoded_once_and_only_where_somebody_listens(feed, acme, actors, 
     feed.settled()
     assert len(encoded) == 2
     assert len({id(sink.frames[-1]) for sink in sinks}) == 1
+
+
+def test_threads_that_ask_while_orders_are_placed(feed, acme, actors):
+    """Asked from several threads, dropped now and then: never behind what was seen before, in the end what the tables say."""
+    wrong, done = [], Event()
+
+    def ask() -> None:
+        last = 0
+        while not done.is_set():
+            view = feed.hub.ticker(acme.id)
+            if view.sequence < last or (view.bid and view.ask and view.bid[0] >= view.ask[0]):
+                wrong.append(f"{view} after {last}")
+            last = view.sequence
+        connection.close()
+
+    threads = [Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    life = feed.hub._life
+    for number in range(12):
+        random_flow(700 + number, actors, 12)
+        with life.board.lock:
+            life.tickers.drop(acme.id)
+    done.set()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert without_time(rest(feed.hub, acme)) == without_time(rest(Hub(), acme))
