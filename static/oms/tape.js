@@ -20,6 +20,11 @@ export class Tape {
   /** One message of the trades channel. False where trades are missing before it: subscribe again. */
   apply(message) {
     const { trades } = message;
+    if (message.type === "skipped") {
+      // We read too slowly: a tape with a hole is not shown on.
+      this.pause();
+      return false;
+    }
     if (message.type === "snapshot") {
       this.body.replaceChildren();
     } else if (this.last === null || message.sequence <= this.last) {

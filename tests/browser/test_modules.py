@@ -156,3 +156,25 @@ def book_message(kind: str, sequence: int, replica: LevelReplica, sides: list[li
     bids, asks = (wire(rows) for rows in sides)
     message = {"type": kind, "epoch": 1, "sequence": sequence, "previous": sequence - 1 if sequence else None}
     return {**message, "bids": bids, "asks": asks, "checksum": replica.checksum()}
+
+
+def test_a_tape_that_skipped_trades_begins_anew(page):
+    """``skipped`` means: subscribe again; until the snapshot nothing is added."""
+
+    def told(kind: str, sequence: int, previous: int | None) -> dict[str, object]:
+        trade = {"price": "1.00", "quantity": "1", "taker_side": "buy", "time": "2026-11-22T17:30:52.000000Z"}
+        return {"type": kind, "sequence": sequence, "previous": previous, "trades": [trade]}
+
+    messages = [
+        told("snapshot", 3, None),
+        told("update", 5, 3),
+        {"type": "skipped", "count": 2, "previous": 5, "sequence": 9},
+        told("update", 11, 9),
+        told("snapshot", 11, None),
+        told("update", 12, 11),
+    ]
+    body = """const parts = '<table><tbody id="tape"></tbody></table><p id="tape-empty"></p><b id="last-price"></b>';
+      document.body.insertAdjacentHTML('beforeend', parts + '<i id="content" data-symbol="X"></i>');
+      const {Tape} = await import('/static/oms/tape.js'); const tape = new Tape();
+      return a[0].map((message) => [tape.apply(message), tape.body.children.length])"""
+    assert page(body, messages) == [[True, 1], [True, 2], [False, 2], [True, 2], [True, 1], [True, 2]]
