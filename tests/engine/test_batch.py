@@ -87,6 +87,18 @@ def test_a_stop_that_is_through_at_entry_has_its_fills_at_once(desk: Desk) -> No
     ]
 
 
+def test_the_entry_of_a_bracket_that_trades_has_no_level_of_its_own(desk: Desk) -> None:
+    """Its legs are accepted between it and its trades: it is a taker all the same, and never rested."""
+    told: list[tuple[int, int]] = []
+    desk.loop.publisher.listeners.append(
+        lambda message: told.extend(level[:2] for change in message.books for level in change.levels)
+    )
+    desk.do(desk.order(desk.bob, SELL, 101, 10))
+    told.clear()
+    desk.do(desk.bracket(desk.alice, BUY, 105, 110, 90, 4))
+    assert sorted(told) == [(SELL, 101), (SELL, 110)]
+
+
 def test_linked_orders_follow_without_a_sender(desk: Desk) -> None:
     pair = desk.oco(desk.alice, SELL, 110, 90, 5)
     desk.do(pair)
