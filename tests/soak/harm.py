@@ -34,8 +34,8 @@ class Line:
     """Carries the texts of one connection. Messages about the connection itself are left alone: they are answers, and a
     connection without its answers is not lossy but dead. Data is harmed while the line is ``rough``."""
 
-    def __init__(self, rng: random.Random, harm: Harm) -> None:
-        self.rough = True
+    def __init__(self, rng: random.Random, harm: Harm, *, rough: bool = True) -> None:
+        self.rough = rough
         self._rng = rng
         self._harm = harm
         self._late: list[tuple[int, str]] = []

@@ -183,8 +183,8 @@ class Reader:
         for sent in served.pump():
             for text in self.line.carry(sent):
                 self._receive(text)
-            if self.served is not served:
-                return
+                if self.served is not served:
+                    return
         if served.protocol.is_over:
             self._disconnected(served.protocol.close_code)
 
@@ -212,15 +212,13 @@ class Reader:
             return
         self._connect_at = None
         self.served = served
-        rough = self.line.rough
-        self.line = Line(self.rng, self.harm)
-        self.line.rough = rough
         self._do(self.session.connected(self.now))
 
     def _disconnected(self, close_code: int | None) -> None:
         if self.served is not None:
             self.served.close_now()
             self.served = None
+            self.line = Line(self.rng, self.harm, rough=self.line.rough)
         self._do(self.session.disconnected(self.now, close_code))
 
     def _receive(self, text: str) -> None:
