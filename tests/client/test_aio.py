@@ -232,6 +232,21 @@ def test_a_wrong_key_and_a_closed_client_end_calls_and_streams(server):
     asyncio.run(run())
 
 
+def test_a_bug_of_the_client_ends_every_wait(server, key):
+    async def run() -> None:
+        async with AsyncClient(server.url, key=key) as client:
+            books = client.books(SYMBOL)
+            await first(books, 1)
+            client._session.received = lambda text, at: 1 // 0
+            with pytest.raises((Unknown, ZeroDivisionError)):
+                await client.place(SYMBOL, "buy", "1", price="30")
+            with pytest.raises(ZeroDivisionError):
+                async for _ in books:
+                    pass
+
+    asyncio.run(run())
+
+
 def test_a_stream_that_is_left_is_not_sent_any_more(server, key):
     async def run() -> None:
         async with AsyncClient(server.url, key=key) as client:

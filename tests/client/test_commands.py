@@ -109,11 +109,12 @@ def test_a_refusal_of_the_repeated_order_settles_it(talk):
     assert isinstance(talk.settled[number], Refused)
 
 
-def test_a_key_that_lost_its_rights_settles_nothing(talk):
+@pytest.mark.parametrize(("code", "status"), [("permission_denied", 403), ("internal_error", 500)])
+def test_a_refusal_that_never_looked_at_the_order_settles_nothing(talk, code, status):
     number = talk.submit(Place(BODY))
     talk.said("place")
     reconnect(talk)
-    talk.answer(talk.said("place"), problem=problem("permission_denied", 403))
+    talk.answer(talk.said("place"), problem=problem(code, status))
     unknown = talk.settled[number]
     assert isinstance(unknown, Unknown) and unknown.client_order_ids == ("a-1",)
 

@@ -104,7 +104,7 @@ class Command(ABC):
             return Again(later=True)
         if problem.retryable:
             return Again(later=True)
-        if self.in_doubt and problem.status in (401, 403):
+        if self.in_doubt and (problem.status in (401, 403) or problem.status >= 500):
             # That says nothing about the attempt before.
             return Done(error=self._unknown())
         return Done(error=Refused(problem))

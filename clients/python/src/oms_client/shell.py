@@ -149,7 +149,14 @@ class Shell:
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A task that fails has found a bug of ours: then nobody may go on waiting."""
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Exception):
+            self.perform(self.session.stop(error))
 
     async def _tell_time(self) -> None:
         while not self._is_stopped:
