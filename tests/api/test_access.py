@@ -171,7 +171,8 @@ def test_staff_without_an_account_cancels_whom_they_name(api: Api):
 
 def test_market_data_can_be_private(api: Api):
     with override_settings(OMS_PUBLIC_MARKET_DATA=False):
-        for path in ("instruments", "instruments/ACME-USD", "instruments/ACME-USD/book", "instruments/ACME-USD/trades"):
+        for path in ("", "/ACME-USD", *(f"/ACME-USD/{what}" for what in ("book", "trades", "candles", "ticker"))):
+            path = f"instruments{path}"
             assert api.get(path, who=None).code == "not_authenticated"
             assert api.get(path).status == 200
         assert api.get("time", who=None).status == 200
