@@ -13,6 +13,7 @@ from orders.feed.publisher import CommitMessage
 from orders.feed.sessions import SessionView
 from orders.feed.tickers import TickerView, ticker_of_tables
 from orders.levels import InstrumentLevels, level_list
+from orders.schemas.closing import GOING_AWAY
 from orders.schemas.problems import ProblemError
 from orders.selectors import InstrumentInfo
 
@@ -35,12 +36,12 @@ class Hub:
                 raise RuntimeError("the hub is running already")
             self._life = Life(loop)
 
-    def stop(self) -> None:
-        """Tell every socket that the server leaves, and follow no more. Any thread."""
+    def stop(self, code: int = GOING_AWAY) -> None:
+        """Tell every socket that the server leaves, close them with ``code``, and follow no more. Any thread."""
         with self._lock:
             life, self._life = self._life, None
         if life is not None:
-            life.end()
+            life.end(code)
 
     def listener(self, message: CommitMessage) -> None:
         """Take a commit. Any thread; returns at once."""

@@ -34,7 +34,6 @@ from orders.feed.streams import Executions
 from orders.feed.tapes import Tape
 from orders.feed.tickers import Tickers
 from orders.levels import InstrumentLevels
-from orders.schemas.closing import GOING_AWAY
 from orders.selectors import InstrumentInfo
 
 log = logging.getLogger(__name__)
@@ -78,13 +77,13 @@ class Life:
             self._find_shards()
             self._timer = self.board.loop.call_later(1, self._second)
 
-    def end(self) -> None:
+    def end(self, code: int) -> None:
         self.states.stop()
         with self.board.lock:
             self.board.shut()
             sinks = list(self.board.sinks)
         if self.board.loop.is_running():
-            self.board.call_soon(_say_goodbye, sinks, self._timer)
+            self.board.call_soon(_say_goodbye, sinks, code, self._timer)
 
     def _find_shards(self) -> None:
         self.board.read(self._shards_found, reading.shard_ids)
@@ -261,10 +260,10 @@ class Life:
             self._channels[channel].deserted(instrument_id, detail)
 
 
-def _say_goodbye(sinks: Iterable[Sink], beat: asyncio.TimerHandle | None) -> None:
+def _say_goodbye(sinks: Iterable[Sink], code: int, beat: asyncio.TimerHandle | None) -> None:
     if beat is not None:
         beat.cancel()
     frame = frames.server_shutdown()
     for sink in sinks:
         sink.notice(frame)
-        sink.close(GOING_AWAY)
+        sink.close(code)

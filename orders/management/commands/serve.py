@@ -17,6 +17,7 @@ from orders.feed.hub import hub
 from orders.management.commands._server import migrate_if_needed, tune_interpreter
 from orders.management.commands.save_books import SAVE_INTERVAL_SECONDS, save_periodically
 from orders.schedules import keep_periodically
+from orders.schemas.closing import GOING_AWAY, RESTART
 
 log = logging.getLogger(__name__)
 
@@ -76,9 +77,10 @@ class Command(BaseCommand):
             server_name="oms",
         )
         shutdown = Shutdown(engine, reactor)
-        engine.on_death = lambda error: reactor.callFromThread(shutdown.begin)
+        # Whoever keeps the service alive starts it anew when its engine has died.
+        engine.on_death = lambda error: reactor.callFromThread(shutdown.begin, RESTART)
         for signal_number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(signal_number, lambda *_: reactor.callFromThread(shutdown.begin))
+            signal.signal(signal_number, lambda *_: reactor.callFromThread(shutdown.begin, GOING_AWAY))
         hub().start(reactor._asyncioEventloop)
         if save_interval > 0:
             in_background("save-books", save_periodically, save_interval, stop_background)
@@ -109,12 +111,12 @@ class Shutdown:
         self._reactor = reactor
         self._begun = False
 
-    def begin(self) -> None:
+    def begin(self, close_code: int) -> None:
         if self._begun:
             return
         self._begun = True
         log.info("stopping")
-        hub().stop()
+        hub().stop(close_code)
         self._reactor.callInThread(self._finish)
 
     def _finish(self) -> None:
