@@ -186,7 +186,9 @@ def test_the_close_codes_of_the_page_are_those_of_the_registry():
         f"past {outbox.MAX_CHAIN} messages",
         f"the last {outbox.MAX_TAPE:,} messages",
         f"past {outbox.MAX_EXECUTIONS:,} the connection",
-        f"past {outbox.MAX_UNSENT_BYTES // 1024} KiB",
+        f"more than {outbox.LONG_LINE_BYTES // 1024} KiB of them wait",
+        f"past {outbox.MAX_ANSWER_BYTES // 1024**2} MiB it is closed with {closing.SLOW_CONSUMER}",
+        f"Past {outbox.MAX_UNSENT_BYTES // 1024} KiB of all that waits but executions",
         "432354406",
     ],
 )
