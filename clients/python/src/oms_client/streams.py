@@ -25,18 +25,19 @@ FEW_EXECUTIONS = 1_000
 
 
 class Stream(ABC, Generic[Item]):
-    """An asynchronous iterator. It ends when it is closed (``close``, ``async with``), and raises what ended it otherwise."""
+    """An asynchronous iterator. It ends when it is left (``close``, ``async with``); what ended it otherwise is raised, last."""
 
     def __init__(self) -> None:
         self.on_close: Callable[[], None] = lambda: None
         self._arrived = asyncio.Event()
         self._error: Exception | None = None
+        self._is_left = False
 
     def __aiter__(self) -> "Stream[Item]":
         return self
 
     async def __anext__(self) -> Item:
-        while True:
+        while not self._is_left:
             item = self._pop()
             if item is not None:
                 return item
@@ -44,6 +45,7 @@ class Stream(ABC, Generic[Item]):
                 raise self._error
             self._arrived.clear()
             await self._arrived.wait()
+        raise StopAsyncIteration
 
     async def __aenter__(self) -> "Stream[Item]":
         return self
@@ -53,7 +55,8 @@ class Stream(ABC, Generic[Item]):
 
     def close(self) -> None:
         """Leave it."""
-        self.fail(StopAsyncIteration())
+        self._is_left = True
+        self._arrived.set()
         self.on_close()
 
     def feed(self, items: Sequence[object]) -> None:
