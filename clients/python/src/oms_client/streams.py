@@ -25,7 +25,7 @@ FEW_EXECUTIONS = 1_000
 
 
 class Stream(ABC, Generic[Item]):
-    """An asynchronous iterator. It ends when it is left (``close``, ``async with``); what ended it otherwise is raised, last."""
+    """An asynchronous iterator. It ends when it is left (``close``, ``async with``); what ended it otherwise is raised."""
 
     def __init__(self) -> None:
         self.on_close: Callable[[], None] = lambda: None
