@@ -11,7 +11,7 @@ from hypothesis import settings as hypothesis_settings
 
 from orders import selectors
 from orders.feed import frames
-from tests.support import services, wire
+from tests.support import messages, services
 
 # Also under CI, where Hypothesis would otherwise choose a profile that always tries the same examples.
 hypothesis_settings.register_profile("oms", deadline=None, derandomize=False, print_blob=True)
@@ -87,7 +87,7 @@ def documented_frames(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     def checked(*arguments: Any, **options: Any) -> frames.Frame:
         frame = encode(*arguments, **options)
         try:
-            wire.read(frame.data)
+            messages.read(frame.data)
         except Exception as error:
             wrong.append(error)
         return frame

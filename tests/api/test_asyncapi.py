@@ -12,7 +12,7 @@ from orders.schemas import socket
 from orders.schemas.closing import CLOSE_CODES
 from orders.schemas.examples import EXAMPLES
 from orders.schemas.replies import ANSWERS, SERVER_MESSAGES
-from tests.support import wire
+from tests.support import messages
 from tests.test_docs import script
 
 MODELS = (*CLIENT_MESSAGES, *SERVER_MESSAGES)
@@ -110,7 +110,7 @@ def test_examples_of_clients_are_taken(model, example):
 
 @pytest.mark.parametrize(("model", "example"), examples(SERVER_MESSAGES))
 def test_examples_of_the_server_are_messages_of_their_model(model, example):
-    assert type(wire.read(json.dumps(example))) is model
+    assert type(messages.read(json.dumps(example))) is model
 
 
 @pytest.mark.parametrize(("model", "example"), examples(MODELS))
@@ -158,4 +158,4 @@ def test_it_is_for_everybody(client, db):
 )
 def test_a_message_that_no_model_tells_of_is_found(frame):
     with pytest.raises((AssertionError, ValueError)):
-        wire.read(json.dumps(frame))
+        messages.read(json.dumps(frame))

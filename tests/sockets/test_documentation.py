@@ -33,7 +33,7 @@ from orders.sockets import entry, outbox, patience, protocol
 from orders.sockets.protocol import SocketProtocol
 from orders.status import OPEN, ShardStatus
 from orders.submission import ANSWER_TIMEOUT_SECONDS
-from tests.support import wire
+from tests.support import messages
 
 ACME = InstrumentInfo(1, "ACME-USD", 0, 2, 3)
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "websocket.md").read_text()
@@ -49,8 +49,8 @@ def test_an_example_of_the_page_is_one_of_a_model(message):
 
 
 def test_every_kind_of_message_is_shown():
-    answers = {kind for model in SERVER_MESSAGES for kind in wire.kinds_of(model)}
-    shown = {wire.kind_of(message) for message in SHOWN}
+    answers = {kind for model in SERVER_MESSAGES for kind in messages.kinds_of(model)}
+    shown = {messages.kind_of(message) for message in SHOWN}
     # Whole states come alike at first and later.
     alike = {("ticker", "snapshot"), ("status", "update")}
     alike |= {("trades", "resync")}

@@ -11,7 +11,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from orders.sockets.protocol import MAX_MESSAGE_BYTES
 from tests.feed.client import BookClient
-from tests.support import wire
+from tests.support import messages
 from tests.support.server import Server
 
 BOOK = "/api/v1/instruments/ACME-USD/book?depth=25"
@@ -41,7 +41,7 @@ def open_socket(server: Server, **options: Any) -> ClientConnection:
 def hear(socket: ClientConnection) -> dict[str, Any]:
     """The next message that is not a heartbeat. All are as the models say."""
     while True:
-        message = wire.told(socket.recv(timeout=10))
+        message = messages.told(socket.recv(timeout=10))
         if message.get("op") != "heartbeat":
             return message
 

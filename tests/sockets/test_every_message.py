@@ -13,7 +13,7 @@ from orders.schemas.feed import TradesSkipped
 from orders.schemas.replies import SERVER_MESSAGES
 from orders.sockets.routing import websocket_application
 from tests.feed.support import Feed, running_feed
-from tests.support import wire
+from tests.support import messages
 from tests.support.market import actor_for, make_account, make_instrument, make_user, place, set_phase
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -37,7 +37,7 @@ class Talk:
         assert accepted
 
     def hear(self) -> Any:
-        message = wire.read(self._run(self._socket.receive_from(timeout=8)))
+        message = messages.read(self._run(self._socket.receive_from(timeout=8)))
         self.heard.add(type(message).__name__)
         return message
 

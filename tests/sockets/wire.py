@@ -7,6 +7,8 @@ import socket
 import struct
 from typing import Any
 
+from tests.support import messages
+
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 
 
@@ -47,11 +49,11 @@ class Wire:
         return head[0] & 15, self._take(length)
 
     def hear(self) -> dict[str, Any]:
-        """The next message that is not a heartbeat."""
+        """The next message that is not a heartbeat. All are as the models say."""
         while True:
             opcode, payload = self.read()
             if opcode == TEXT and b'"op":"heartbeat"' not in payload:
-                return json.loads(payload)
+                return messages.told(payload)
             assert opcode not in (CLOSE, BINARY), (opcode, payload)
 
     def close_code(self) -> int:
