@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.order_entry [--sockets N] [--window N] [--seconds S] [--rounds N]``
 
-Each socket keeps ``--window`` requests under way; then one socket, one request at a time. About half of the orders trade.
+Each socket keeps ``--window`` requests under way (target: half of what the echo answers); then one socket, one request at a time. About half of the orders trade.
 First it is checked, on sockets that also hear their executions, that answers come in the order of the requests and that no
 execution of an order comes before its answer.
 """
@@ -193,7 +193,7 @@ async def compare(targets: dict[str, Target], options: argparse.Namespace) -> No
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sockets", type=int, default=8)
-    parser.add_argument("--window", type=int, default=32)
+    parser.add_argument("--window", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
