@@ -7,7 +7,7 @@ field that is not here and misses none. What clients send is in ``socket``.
 What both doors tell (trades, candles, tickers, positions) has REST's models.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -31,10 +31,15 @@ OrderEvent = Literal[tuple(KIND_NAMES[kind] for kind in sorted({kind for _, kind
 Reason = Literal[tuple(name for name in REASON_NAMES if name)]
 
 
+def _more_may_come(schema: dict[str, Any]) -> None:
+    """Clients are told what there is, not that there will never be more."""
+    del schema["additionalProperties"]
+
+
 class Shape(BaseModel):
     """What has exactly the fields of its model."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=_more_may_come)
 
 
 class MarketMessage(Shape):

@@ -114,14 +114,16 @@ def test_examples_of_the_server_are_messages_of_their_model(model, example):
 
 
 @pytest.mark.parametrize(("model", "example"), examples(MODELS))
-def test_the_schemas_take_the_examples_and_no_other_field(model, example):
+def test_the_schemas_take_the_examples_and_miss_what_is_left_out(model, example):
     document = asyncapi_document()
     message = document["components"]["messages"][model.__name__]
     assert example in [item["payload"] for item in message["examples"]]
     schema = {**message["payload"], "components": document["components"]}
     validator = jsonschema.Draft7Validator(schema)
     assert list(validator.iter_errors(example)) == []
-    assert list(validator.iter_errors({**example, "surprise": 1})) != []
+    # What clients send is fixed; what they get may have more one day.
+    more = list(validator.iter_errors({**example, "surprise": 1}))
+    assert bool(more) == (model in CLIENT_MESSAGES)
     for name in example:
         if name in resolve(message["payload"]["$ref"]).get("required", ()):
             less = {key: value for key, value in example.items() if key != name}
