@@ -61,13 +61,17 @@ class Audience:
     def __init__(self, sockets: list[Socket], pid: int) -> None:
         self.sockets = sockets
         self.texts: list[str] = []
+        # Of the sockets that are listened to closely: how many there are, and the updates they were told.
+        self.samples = sockets[::SAMPLE_EVERY]
+        self.updates = 0
         self._pid = pid
         self._latencies: list[float] = []
-        for socket in sockets[::SAMPLE_EVERY]:
+        for socket in self.samples:
             socket.on_text = self._sample
 
     def _sample(self, text: bytes) -> None:
         if b'"update"' in text:
+            self.updates += 1
             self._latencies.append(age_ms(text))
             if len(self.texts) < RECORDED:
                 self.texts.append(text.decode())
@@ -133,11 +137,11 @@ class Service:
 
     async def at_rate(self, rate: float, seconds: float) -> Delivered:
         """Checks on the way that each commit was one message on each socket."""
-        commits, frames = self.commits(), self.audience.frames
+        commits, updates = self.commits(), self.audience.updates
         found = await self.audience.measure(lambda: paced(self.flow.change, rate, seconds))
-        committed, told = self.commits() - commits, self.audience.frames - frames
-        if committed * len(self.audience.sockets) != told:
-            raise RuntimeError(f"{committed} commits, and yet {told} messages on {len(self.audience.sockets)} sockets")
+        committed, told = self.commits() - commits, self.audience.updates - updates
+        if committed * len(self.audience.samples) != told:
+            raise RuntimeError(f"{committed} commits, and yet {told} updates on {len(self.audience.samples)} sockets")
         return replace(found, commits=committed)
 
     async def at_most(self, seconds: float) -> Delivered:

@@ -2,9 +2,9 @@
 
 ``python -m benchmarks.order_entry [--sockets N] [--window N] [--seconds S] [--rounds N]``
 
-Each socket keeps ``--window`` requests under way (target: half of what the echo answers); then one socket, one request at a time. About half of the orders trade.
-First it is checked, on sockets that also hear their executions, that answers come in the order of the requests and that no
-execution of an order comes before its answer.
+Each socket keeps ``--window`` requests under way (target: half of what the echo answers); then one socket, one request at a
+time. About half of the orders trade. First it is checked, on sockets that also hear their executions, that answers come in
+the order of the requests and that no execution of an order comes before its answer.
 """
 
 import argparse
