@@ -37,9 +37,9 @@ _CHANNEL = """
 Programs send no `Origin` and say who they are by `auth`; browser pages are signed in by their session cookie and come from this
 service's own address. Market data needs neither, unless the service is set up otherwise.
 
-Answers come in the order of the requests and carry their `id`. A subscription begins with a snapshot; every update says by
-`previous` what it builds upon. The answer to an order comes before its executions. A client that has sent nothing at all for
-long is closed: answer heartbeats.
+Every request is answered once, with its `id`; results about orders come in the order of their requests, and before the
+executions of these orders. A subscription begins with a snapshot; where updates build upon each other, `previous` says upon
+which. A client that has sent nothing at all for long is closed: answer heartbeats.
 
 | close code | means |
 |---|---|
