@@ -135,7 +135,7 @@ class Soak:
             listening = [asyncio.create_task(trader.listen()) for trader in self.traders]
             end = monotonic() + seconds
             while monotonic() < end:
-                await self.lively(monotonic() + self.rng.uniform(*LIVELY_SECONDS))
+                await self.lively(min(end, monotonic() + self.rng.uniform(*LIVELY_SECONDS)))
                 await self.quiet()
             for task in listening:
                 task.cancel()
