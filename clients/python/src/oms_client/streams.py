@@ -146,6 +146,10 @@ class ExecutionStream(Stream[Execution]):
         self._has_room = asyncio.Event()
         self._has_room.set()
 
+    def close(self) -> None:
+        super().close()
+        self._has_room.set()
+
     async def room(self) -> None:
         """Wait until the user has taken enough."""
         await self._has_room.wait()

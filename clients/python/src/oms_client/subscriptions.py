@@ -111,8 +111,7 @@ class Subscriptions:
     def told(self, topic: Topic, message: Json, at: float) -> None:
         """A data message."""
         subscription = self._wanted.get(topic)
-        if subscription is None or subscription.is_paused or (topic == EXECUTIONS and subscription.is_asked):
-            # Of executions the old stream must not be mixed with the new one that was asked for.
+        if subscription is None or subscription.is_paused:
             self._stats.ignored += 1
             return
         follower = subscription.follower
