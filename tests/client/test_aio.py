@@ -232,6 +232,17 @@ def test_a_wrong_key_and_a_closed_client_end_calls_and_streams(server):
     asyncio.run(run())
 
 
+def test_a_client_that_was_not_entered_says_so(unused_url):
+    async def run() -> None:
+        client = AsyncClient(unused_url)
+        with pytest.raises(RuntimeError, match="async with"):
+            client.books(SYMBOL)
+        with pytest.raises(RuntimeError, match="async with"):
+            await client.cancel_all()
+
+    asyncio.run(run())
+
+
 def test_a_bug_of_the_client_ends_every_wait(server, key):
     async def run() -> None:
         async with AsyncClient(server.url, key=key) as client:

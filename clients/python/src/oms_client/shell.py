@@ -58,9 +58,10 @@ class Shell:
         self._outbox: asyncio.Queue[str] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
         self._delay_seconds = 0.0
-        self._is_stopped = False
+        self._is_started = self._is_stopped = False
 
     def start(self) -> None:
+        self._is_started = True
         self._begin(self._stay_connected())
         self._begin(self._tell_time())
 
@@ -75,6 +76,7 @@ class Shell:
 
     async def call(self, command: Command, seconds: float) -> object:
         """Have a command settled: its result, or its error is raised."""
+        self._expect_started()
         now = monotonic()
         command_id, outputs = self.session.submit(command, now, now + seconds)
         future = self._calls[command_id] = asyncio.get_running_loop().create_future()
@@ -83,6 +85,7 @@ class Shell:
 
     def follow(self, topic: Topic, follower: Follower, terms: Mapping[str, object]) -> Follower:
         """Subscribe, unless that was done before; answers the topic's follower."""
+        self._expect_started()
         known = self.session.follower(topic)
         if known is not None:
             return known
@@ -126,6 +129,10 @@ class Shell:
         else:
             assert isinstance(output, Stopped)
             self._is_stopped = True
+
+    def _expect_started(self) -> None:
+        if not self._is_started:
+            raise RuntimeError("the client works inside `async with` only")
 
     def _settle(self, settled: Settled) -> None:
         future = self._calls.pop(settled.command_id)
