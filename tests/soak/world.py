@@ -32,8 +32,8 @@ MIDDLE = 10_000
 # Prices within this of the middle: more levels than the narrow windows show, and few enough to be compared always.
 SPREAD = 40
 DEEPEST = 1_000
-# Open orders, about: beyond, cancels become likelier.
-OPEN_ORDERS = 160
+# The more orders are open, the likelier are cancels: about a third of so many stay.
+OPEN_ORDERS = 600
 # Changes of a book that are remembered: a reader is never so far behind.
 REMEMBERED = 20_000
 START_US = 1_700_000_000_000_000
@@ -170,7 +170,9 @@ class World:
 
     def commit(self) -> None:
         """One group of one to four random commands."""
-        self.submit([self.command() for _ in range(self.rng.choice((1, 1, 1, 2, 4)))])
+        commands = [self.command() for _ in range(self.rng.choice((1, 1, 1, 2, 4)))]
+        self.submit(commands)
+        self._open += [command for command in commands if isinstance(command, Order)]
         self.commits += 1
 
     def trade_everywhere(self) -> None:
@@ -185,7 +187,7 @@ class World:
     def command(self) -> Command:
         rng = self.rng
         orders = self.engine.state.engine.orders
-        while self._open and rng.random() < min(0.45, len(self._open) / OPEN_ORDERS / 2):
+        while self._open and rng.random() < min(0.75, len(self._open) / OPEN_ORDERS / 2):
             at = rng.randrange(len(self._open))
             order = self._open[at]
             if order.order_id not in orders:
@@ -195,9 +197,7 @@ class World:
                 return Amend(order.order_id, order.account_id, price=self.price(), quantity=rng.randint(1, 9_000))
             else:
                 return Cancel(order.order_id, order.account_id)
-        order = self.order()
-        self._open.append(order)
-        return order
+        return self.order()
 
     def order(self) -> Order:
         rng = self.rng
