@@ -2,7 +2,8 @@
 
 Questions change nothing, so one that finds no connection, or a service that is busy or away, is asked again until its time
 is up, as late as ``Retry-After`` says. What the service refuses raises ``Refused`` with its problem; what it does not
-answer in time, ``Unreachable``; an answer of another shape, ``Malformed``. Commands go over the socket, where unanswered ones are resolved (``commands``).
+answer in time, ``Unreachable``; an answer of another shape, ``Malformed``. Commands go over the socket, where unanswered
+ones are resolved (``commands``).
 """
 
 import asyncio
