@@ -6,6 +6,7 @@ The engine answers a thousand commands one after the other; a wake-up of the loo
 import logging
 from asyncio import AbstractEventLoop
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
@@ -14,13 +15,16 @@ from orders.bus.envelope import Outcome
 from orders.sockets.tasks import Command
 from orders.submission import Submission
 
+# What a submission makes of its outcomes.
+Finish = Callable[[list[Outcome]], Any]
+
 log = logging.getLogger(__name__)
 
 
 class Asker(Protocol):
     """Who is told in the loop: of each answer, then once that there are no more for now."""
 
-    def answered(self, command: Command, submission: Submission[Any], outcomes: list[Outcome]) -> None: ...
+    def answered(self, command: Command, finish: Finish, outcomes: list[Outcome]) -> None: ...
 
     def flush(self) -> None: ...
 
@@ -30,14 +34,17 @@ class Answers:
 
     def __init__(self, loop: AbstractEventLoop) -> None:
         self._loop = loop
-        self._done: deque[tuple[Asker, Command, Submission[Any]]] = deque()
+        self._done: deque[tuple[Asker, Command, Finish, Future[list[Outcome]]]] = deque()
         self._scheduled = False
 
     def expect(self, asker: Asker, command: Command, submission: Submission[Any]) -> None:
         """Have ``asker`` told when the submission is answered."""
+        # Not the submission itself: it has the future, which keeps its callbacks. A circle of all that belongs to a command
+        # would wait for the garbage collector, thousands a second.
+        finish = submission.finish
 
         def note(future: Future[list[Outcome]]) -> None:
-            self._done.append((asker, command, submission))
+            self._done.append((asker, command, finish, future))
             if not self._scheduled:
                 self._scheduled = True
                 self._wake()
@@ -55,8 +62,8 @@ class Answers:
         self._scheduled = False
         told: dict[Asker, None] = {}
         while self._done:
-            asker, command, submission = self._done.popleft()
-            asker.answered(command, submission, submission.future.result())
+            asker, command, finish, future = self._done.popleft()
+            asker.answered(command, finish, future.result())
             told[asker] = None
         for asker in told:
             asker.flush()

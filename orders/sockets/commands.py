@@ -3,6 +3,7 @@
 Each half says beforehand whether it asks the tables; if so it belongs into a thread.
 """
 
+from collections.abc import Callable
 from functools import singledispatch
 from typing import Any
 
@@ -107,10 +108,10 @@ def answer_asks_tables(outcomes: list[Outcome]) -> bool:
 
 
 def body(
-    message: OrderEntry, submission: Submission[Any], outcomes: list[Outcome], actor: Actor, request_id: str
+    message: OrderEntry, finish: Callable[[list[Outcome]], Any], outcomes: list[Outcome], actor: Actor, request_id: str
 ) -> Body:
     """What a result says beside its head. Raises ``ProblemError``."""
-    done = submission.finish(outcomes)
+    done = finish(outcomes)
     if isinstance(message, PlaceMany):
         return {"results": [_placed(result, actor, request_id) for result in done]}
     if isinstance(message, CancelAll):

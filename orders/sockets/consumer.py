@@ -28,7 +28,7 @@ from orders.schemas.closing import GOING_AWAY
 from orders.schemas.problems import ProblemError
 from orders.selectors import InstrumentInfo
 from orders.sockets import commands
-from orders.sockets.answers import answers
+from orders.sockets.answers import Finish, answers
 from orders.sockets.origins import actor_of_session
 from orders.sockets.protocol import SocketProtocol
 from orders.sockets.tasks import (
@@ -172,27 +172,25 @@ class SocketConsumer:
         self._generation = generation
         return True
 
-    def answered(self, command: Command, submission: Submission[Any], outcomes: list[Outcome]) -> None:
+    def answered(self, command: Command, finish: Finish, outcomes: list[Outcome]) -> None:
         """The engine has answered; ``flush`` follows."""
         if self._closed:
             return
         if len(outcomes) > MAX_QUICK_OUTCOMES or commands.answer_asks_tables(outcomes):
-            task = self._loop.create_task(self._answer_in_thread(command, submission, outcomes))
+            task = self._loop.create_task(self._answer_in_thread(command, finish, outcomes))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         else:
-            self._tell(command, self._body(command, submission, outcomes))
+            self._tell(command, self._body(command, finish, outcomes))
 
-    async def _answer_in_thread(self, command: Command, submission: Submission[Any], outcomes: list[Outcome]) -> None:
-        self._tell(command, await in_thread(self._body, command, submission, outcomes))
+    async def _answer_in_thread(self, command: Command, finish: Finish, outcomes: list[Outcome]) -> None:
+        self._tell(command, await in_thread(self._body, command, finish, outcomes))
         self.flush()
 
-    def _body(
-        self, command: Command, submission: Submission[Any], outcomes: list[Outcome]
-    ) -> commands.Body | ProblemError:
+    def _body(self, command: Command, finish: Finish, outcomes: list[Outcome]) -> commands.Body | ProblemError:
         slot = command.slot
         try:
-            return commands.body(command.message, submission, outcomes, slot.actor, self._id)
+            return commands.body(command.message, finish, outcomes, slot.actor, self._id)
         except ProblemError as problem:
             return problem
         except Exception:

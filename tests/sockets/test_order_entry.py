@@ -1,7 +1,9 @@
 """Orders over the socket: real engine, real hub. What REST says, the socket says, in order, before the executions."""
 
+import gc
 import random
 import threading
+import weakref
 from time import sleep
 from typing import Any
 
@@ -348,3 +350,25 @@ def test_a_large_answer_is_made_in_a_thread(alice, monkeypatch):
     alice.say(op="place", **BUY)
     hear_results(alice, 1)
     assert made_in[0] != made_in[1] == "test-loop"
+
+
+def test_a_command_leaves_nothing_for_the_garbage_collector(alice, monkeypatch):
+    """What belongs to it must not form a circle: thousands a second would be found by pauses of tens of milliseconds."""
+    futures: list[weakref.ref] = []
+    real = submission.enqueue
+
+    def note(envelope: Any, *, reserved: bool) -> None:
+        futures.append(weakref.ref(envelope.future))
+        real(envelope, reserved=reserved)
+
+    monkeypatch.setattr(submission, "enqueue", note)
+    gc.disable()
+    try:
+        for number in range(20):
+            alice.say(op="place", id=number, **BUY)
+        hear_results(alice, 20)
+        # The engine has the last group until it takes the next.
+        alice.ask(op="cancel_after", seconds=0)
+        assert sum(future() is not None for future in futures[:-2]) <= 1
+    finally:
+        gc.enable()
