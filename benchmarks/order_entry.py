@@ -185,9 +185,7 @@ async def compare(targets: dict[str, Target], options: argparse.Namespace) -> No
             both = list(zip(found["place"], found[peer], strict=True))
             shares = [ours.per_second / theirs.per_second for ours, theirs in both]
             costs = [ours.cpu_us / theirs.cpu_us for ours, theirs in both]
-            print(
-                f"  answered, of {peer}: {spread(shares)} (target of echo 0.50); processor a message: {spread(costs)}"
-            )
+            print(f"  answered, of {peer}: {spread(shares)}; processor a message: {spread(costs)}")
 
 
 def main() -> None:
