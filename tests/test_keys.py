@@ -188,3 +188,47 @@ def test_staff_operate_and_nobody_acts_without_an_account():
     assert keys.actor_of_user(AnonymousUser()) is None
     user.is_active = False
     assert keys.actor_of_user(user) is None
+
+
+# For who was let in and stays: open sockets
+
+
+def test_which_of_many_keys_are_still_good_is_one_question(django_assert_num_queries):
+    made = {}
+    for name in ("alice", "bob", "carol", "dan"):
+        account = make_account(name)
+        made[name] = keys.create_key(user=account.members.get(), account=account, scopes=[READ])
+    digests = {name: row.digest for name, (row, _) in made.items()}
+    assert keys.valid_digests(digests.values()) == set(digests.values())
+    keys.revoke_key(made["alice"][0])
+    ApiKey.objects.filter(pk=made["bob"][0].pk).update(expires_at=1)
+    make_account("carol").members.clear()
+    with django_assert_num_queries(1):
+        assert keys.valid_digests({*digests.values(), "unknown"}) == {digests["dan"]}
+
+
+def test_more_keys_than_one_question_may_name(monkeypatch, django_assert_num_queries):
+    monkeypatch.setattr(keys, "_MAX_NAMED", 2)
+    digests = {make_key()[0].digest for _ in range(5)}
+    with django_assert_num_queries(3):
+        assert keys.valid_digests(digests) == digests
+
+
+def test_what_a_session_must_hold_is_told_of_users_who_may_still_act():
+    alice, account = make_user("alice"), make_account("alice")
+    staff = make_user("olga", is_staff=True)
+    pairs = {(alice.pk, account.pk), (alice.pk, 0), (staff.pk, 0), (staff.pk, account.pk), (12345, account.pk)}
+    expected = {(alice.pk, account.pk): alice.get_session_auth_hash(), (staff.pk, 0): staff.get_session_auth_hash()}
+    assert keys.auth_hashes(pairs) == expected
+    alice.is_active = False
+    alice.save()
+    assert (alice.pk, account.pk) not in keys.auth_hashes(pairs)
+
+
+def test_a_loss_in_this_process_is_counted():
+    row, _ = make_key()
+    before = keys.generation()
+    keys.authenticate_key("oms_" + "x" * 43, None)
+    assert keys.generation() == before, "not by trying keys"
+    keys.revoke_key(row)
+    assert keys.generation() != before

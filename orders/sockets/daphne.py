@@ -89,9 +89,9 @@ class DaphneTransport:
         self._on_writable()
 
     def stopProducing(self) -> None:
-        """The connection is lost."""
-        self.writable = False
-        self._on_writable = lambda: None
+        """The connection is lost: what is written goes nowhere, and nobody need wait for it."""
+        self.writable = True
+        self._on_writable()
 
 
 class WebSocketProtocol(ws_protocol.WebSocketProtocol):
