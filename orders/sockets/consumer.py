@@ -145,8 +145,8 @@ class SocketConsumer:
             return False
         try:
             self._expect(task, commands.submit(task.message, task.slot.actor))
-        except ProblemError as problem:
-            self.protocol.failed(task.slot, problem)
+        except Exception as error:
+            self._refuse(task, error)
         return True
 
     async def _submit(self, task: Command) -> None:
@@ -208,11 +208,14 @@ class SocketConsumer:
     async def _carry_out(self, task: Task) -> None:
         try:
             await self._do(task)
-        except ProblemError as problem:
-            self.protocol.refused(task, problem)
-        except Exception:
-            log.exception("a WebSocket message failed")
-            self.protocol.refused(task, ProblemError("internal_error"))
+        except Exception as error:
+            self._refuse(task, error)
+
+    def _refuse(self, task: Task, error: Exception) -> None:
+        if not isinstance(error, ProblemError):
+            log.error("a WebSocket message failed", exc_info=error)
+            error = ProblemError("internal_error")
+        self.protocol.refused(task, error)
 
     async def _do(self, task: Task) -> None:
         if isinstance(task, Command):

@@ -295,6 +295,19 @@ def test_a_full_engine_says_so_and_cancels_get_through(alice, monkeypatch):
     assert alice.ask(op="cancel", order_id=order["id"])["ok"]
 
 
+@pytest.mark.parametrize("path", ["in the loop", "in a thread"])
+def test_a_command_that_cannot_be_submitted_is_not_accepted_and_logged(alice, monkeypatch, caplog, path):
+    def broken(*args: Any) -> None:
+        raise RuntimeError("no way")
+
+    monkeypatch.setattr(commands, "submit", broken)
+    message = {"op": "cancel_all"} if path == "in the loop" else {"op": "cancel", "client_order_id": "a-1"}
+    answer = alice.ask(id=1, **message)
+    assert code_of(answer) == "internal_error" and answer["problem"]["outcome"] == "not_accepted"
+    assert "no way" in caplog.text and "no way" not in str(answer)
+    assert alice.ask(op="ping")["op"] == "pong"
+
+
 def test_an_answer_that_cannot_be_made_is_unknown_and_logged(alice, monkeypatch, caplog):
     def broken(*args: Any) -> None:
         raise RuntimeError("no body")
