@@ -9,30 +9,12 @@ from orders.candles import INTERVALS
 from orders.feed.candles import CHART_LENGTH
 from orders.feed.rolling import MINUTE_US
 from orders.schemas.render import candle_out
-from tests.feed.support import Feed, Recorder, running_feed, wait_until
+from tests.feed.support import Feed, Recorder, wait_until
 from tests.feed.test_hub import random_flow
-from tests.support.market import actor_for, make_account, make_instrument, place
+from tests.support.market import place
 
 pytestmark = pytest.mark.django_db(transaction=True)
 HOUR_US = 60 * MINUTE_US
-
-
-@pytest.fixture
-def feed():
-    with running_feed() as feed:
-        yield feed
-
-
-@pytest.fixture
-def acme(feed):
-    info = make_instrument()
-    wait_until(lambda: feed.hub._life.books.live(info.id), "the book")
-    return info
-
-
-@pytest.fixture
-def actors(feed):
-    return [actor_for(make_account(name)) for name in ("alice", "bob")]
 
 
 def subscribe(feed: Feed, info, interval: str, sink: Recorder | None = None) -> Recorder:

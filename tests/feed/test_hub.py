@@ -15,34 +15,10 @@ from orders.schemas.orders import AmendOrder
 from orders.schemas.problems import ProblemError
 from orders.schemas.render import level_out
 from tests.feed.client import BookClient
-from tests.feed.support import Feed, Recorder, running_feed, wait_until
-from tests.support.market import actor_for, make_account, make_instrument, place
+from tests.feed.support import Feed, Recorder, wait_until
+from tests.support.market import actor_for, make_instrument, place
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def feed():
-    with running_feed() as feed:
-        yield feed
-
-
-@pytest.fixture
-def acme(feed):
-    """The instrument, its book already followed."""
-    info = make_instrument()
-    wait_until(lambda: feed.hub._life.books.live(info.id), "the book")
-    return info
-
-
-@pytest.fixture
-def alice(feed):
-    return make_account("alice")
-
-
-@pytest.fixture
-def bob(feed):
-    return make_account("bob")
 
 
 def settled(feed: Feed) -> None:

@@ -10,15 +10,9 @@ from orders.feed.tapes import Tape
 from tests.feed.support import running_feed, wait_until
 from tests.feed.test_candles import trade
 from tests.feed.test_hub import followed, from_tables
-from tests.support.market import actor_for, make_account, make_instrument, place
+from tests.support.market import make_account, make_instrument, place
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def feed():
-    with running_feed() as feed:
-        yield feed
 
 
 @pytest.fixture
@@ -27,11 +21,6 @@ def acme(feed):
     make_instrument("OTHER-USD")
     wait_until(lambda: feed.hub.find("OTHER-USD") and feed.hub._life.books.live(info.id), "the books")
     return info
-
-
-@pytest.fixture
-def actors(feed):
-    return [actor_for(make_account(name)) for name in ("alice", "bob")]
 
 
 def test_a_loss_about_one_instrument_is_found_by_a_commit_about_another(feed, acme, actors):

@@ -8,35 +8,12 @@ from orders.feed.positions import PositionStream
 from orders.feed.private import Opening
 from orders.holdings import position_list
 from orders.schemas.render import position_out
-from tests.feed.support import Recorder, running_feed, wait_until
+from tests.feed.support import Recorder, wait_until
 from tests.feed.test_candles import trade
 from tests.feed.test_hub import random_flow
 from tests.support.market import OPERATOR, actor_for, make_account, make_instrument, place
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def feed():
-    with running_feed() as feed:
-        yield feed
-
-
-@pytest.fixture
-def acme(feed):
-    info = make_instrument()
-    wait_until(lambda: feed.hub._life.books.live(info.id), "the book")
-    return info
-
-
-@pytest.fixture
-def alice(feed):
-    return make_account("alice")
-
-
-@pytest.fixture
-def actors(alice):
-    return [actor_for(alice), actor_for(make_account("bob"))]
 
 
 HEAD = ("channel", "type", "account", "shard", "epoch", "sequence")

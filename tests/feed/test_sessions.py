@@ -9,17 +9,11 @@ from orders import gateway, selectors
 from orders.feed import reading
 from orders.feed.hub import Hub
 from orders.feed.sessions import SessionView
-from tests.feed.support import Feed, Recorder, running_feed, wait_until
+from tests.feed.support import Feed, Recorder, wait_until
 from tests.feed.test_hub import followed, from_tables, random_flow, settled
 from tests.support.market import OPERATOR, actor_for, make_account, make_instrument, place, set_phase
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def feed():
-    with running_feed() as feed:
-        yield feed
 
 
 @pytest.fixture

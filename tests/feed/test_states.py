@@ -3,16 +3,10 @@
 import pytest
 
 from orders import status
-from tests.feed.support import running_feed, wait_until
+from tests.feed.support import wait_until
 from tests.support.market import make_instrument
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def feed():
-    with running_feed() as feed:
-        yield feed
 
 
 def states(sink) -> list[tuple]:
