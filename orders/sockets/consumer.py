@@ -8,7 +8,8 @@ Theory of operation
 * Answers of the engine, messages of the feed and ticks come as plain calls in the loop. Whatever they leave in the outbox is
   written at once as long as the transport takes it: no task and no queue of tasks. When it does not, the outbox has its
   policies, and the transport says when to go on.
-* Plain ASGI: of Channels it needs nothing (whose consumer closes old database connections in a thread on every message).
+* A Channels consumer with a loop of its own: Channels' would make a task for every message, and close old database connections
+  in a thread before each. Nothing here holds a connection in the loop.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from channels.consumer import AsyncConsumer
 from django.conf import settings
 
 from orders import keys, selectors
@@ -46,22 +48,39 @@ from orders.sockets.transport import EXTENSION, AsgiTransport, Transport
 from orders.sockets.watch import Credential, good, steady_us, watch
 from orders.submission import Submission
 
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
 log = logging.getLogger(__name__)
 
 # Outcomes answered in the loop; the texts of a larger batch are made in a thread, so that other sockets do not wait for them.
 MAX_QUICK_OUTCOMES = 20
 
 
-class SocketConsumer:
+class SocketConsumer(AsyncConsumer):
     """One WebSocket. Also a ``Sink`` of the hub, an ``Asker`` of the engine's answers, and ``Watched``."""
 
     protocol: SocketProtocol
 
-    def __init__(self, scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Callable[..., Any]) -> None:
+    async def __call__(self, scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Send) -> None:
+        """From the handshake to the end."""
+        self._set_up(scope, send)
+        await receive()  # websocket.connect
+        if not await self._open():
+            return
+        watched = watch(self._loop)
+        watched.add(self)
+        try:
+            while (message := await receive())["type"] == "websocket.receive":
+                await self._take(message.get("text"))
+        finally:
+            self._closed = True
+            watched.remove(self)
+            self._hub.disconnect(self)
+
+    def _set_up(self, scope: dict[str, Any], send: Send) -> None:
         self.scope = scope
+        self.base_send = send
         self.credential: Credential | None = None
-        self._receive = receive
-        self._send = send
         self._hub = hub()
         self._loop = asyncio.get_running_loop()
         self._answers = answers(self._loop)
@@ -75,32 +94,18 @@ class SocketConsumer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
-    async def run(self) -> None:
-        """From the handshake to the end."""
-        await self._receive()  # websocket.connect
-        if not await self._open():
-            return
-        watched = watch(self._loop)
-        watched.add(self)
-        try:
-            while True:
-                message = await self._receive()
-                if message["type"] != "websocket.receive":
-                    return
-                task = self.protocol.receive(message.get("text"), steady_us())
-                if task is not None and not self._submitted(task):
-                    await self._wait_for(self._carry_out(task))
-                self.flush()
-                if self.protocol.must_pause:
-                    await self._wait_for(self._wait_for_room())
-        finally:
-            self._closed = True
-            watched.remove(self)
-            self._hub.disconnect(self)
+    async def _take(self, text: str | None) -> None:
+        """Carry out one message."""
+        task = self.protocol.receive(text, steady_us())
+        if task is not None and not self._submitted(task):
+            await self._wait_for(self._carry_out(task))
+        self.flush()
+        if self.protocol.must_pause:
+            await self._wait_for(self._wait_for_room())
 
     async def _open(self) -> bool:
         if not self._hub.running:
-            await self._send({"type": "websocket.close"})
+            await self.send({"type": "websocket.close"})
             return False
         session_key = self.scope.get("session_key")
         actor = await in_thread(actor_of_session, session_key) if session_key else None
@@ -112,7 +117,7 @@ class SocketConsumer:
             connection_id=self._id,
             at=steady_us(),
         )
-        await self._send({"type": "websocket.accept"})
+        await self.send({"type": "websocket.accept"})
         self._transport.attach(self.flush)
         if not self._hub.connect(self):
             self.close(GOING_AWAY)

@@ -7,6 +7,8 @@ from orders.sockets.consumer import SocketConsumer
 
 PATH = "/ws/v1"
 
+_consumer = SocketConsumer.as_asgi()
+
 
 async def websocket_application(scope: dict[str, Any], receive: Any, send: Any) -> None:
     """Refuse (HTTP 403) another path or a foreign Origin; let everything else in, with a session only from a browser."""
@@ -16,4 +18,4 @@ async def websocket_application(scope: dict[str, Any], receive: Any, send: Any) 
         await send({"type": "websocket.close"})
         return
     found = None if origin is None else origins.session_key(scope)
-    await SocketConsumer({**scope, "session_key": found}, receive, send).run()
+    await _consumer({**scope, "session_key": found}, receive, send)
