@@ -116,8 +116,10 @@ class Shutdown:
             return
         self._begun = True
         log.info("stopping")
-        hub().stop(close_code)
-        self._reactor.callInThread(self._finish)
+        try:
+            hub().stop(close_code)
+        finally:
+            self._reactor.callInThread(self._finish)
 
     def _finish(self) -> None:
         self._engine.stop()
