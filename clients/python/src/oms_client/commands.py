@@ -26,8 +26,8 @@ from typing import Any
 from oms_client.errors import ClientError, NotSent, Refused, Unknown
 from oms_client.models import Canceled, Json, Lease, Malformed, Order, Problem, build
 
-# Bytes of one batch's message: the service takes at most 64 KiB.
-MAX_BATCH_BYTES = 60_000
+# Bytes of one batch's message: the service takes at most 256 KiB.
+MAX_BATCH_BYTES = 200_000
 # Orders of one batch's message.
 MAX_BATCH_ORDERS = 500
 
