@@ -96,7 +96,8 @@ class EngineLoop:
         The epoch must be the one this engine began with: recovering into another's would make this one the owner of what
         it has lost. Raises ``Fenced``.
         """
-        self.status.become(status.RECOVERING)
+        if self.status.state != status.STALLED:  # each try of a shard that stalls is no news
+            self.status.become(status.RECOVERING)
         self.state = recover(self.shard_id)
         if self.owned_epoch not in (None, self.state.epoch):
             raise Fenced(f"shard {self.shard_id} is no longer at epoch {self.owned_epoch}")

@@ -162,7 +162,7 @@ def test_the_work_is_bounded_by_the_events_since_the_saved_book(api: Api, monkey
     assert len(api.get(f"{BOOK}?sequence=4").body["bids"]) == 1
     api.place("buy", "1", "98")
     answer = api.get(f"{BOOK}?sequence=5")
-    assert (answer.status, answer.code) == (422, "history_too_long") and "snapshots" in answer.body["detail"]
+    assert (answer.status, answer.code) == (410, "history_too_long") and "snapshots" in answer.body["detail"]
     BookSaver(0).save()
     assert len(api.get(f"{BOOK}?sequence=5").body["bids"]) == 2
 
