@@ -15,6 +15,7 @@ from matching.order import Conditions, Order
 from matching.values import DAY, FILLED, TRAILING_STOP
 from orders import gateway, status, submission
 from orders.bus.envelope import CONFLICT, DONE, EXPIRED, FAILED, REFUSED, REPLAYED, UNAVAILABLE, Outcome
+from orders.engine import loop
 from orders.engine.journal import Fenced, Journal
 from orders.engine.recovery import recover, take_over
 from orders.models import ClientOrderId, Event, Shard
@@ -230,6 +231,26 @@ def test_a_database_that_stays_away_is_waited_for(desk: Desk, monkeypatch: pytes
     # what waited meanwhile was sent home rather than kept
     assert waiting.future.result(0)[0].kind == UNAVAILABLE
     assert desk.kinds(desk.envelope(desk.order(desk.bob, 1, 100, 5))) == [DONE]
+
+
+def test_a_shard_that_stalls_says_so_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commit fails before it happened, and so do three recoveries."""
+    fail_once(monkeypatch, "before")
+    original = loop.recover
+    left = [1, 2, 3]
+
+    def recover(shard_id: int) -> Any:
+        if left:
+            left.pop()
+            raise OperationalError("could not connect")
+        return original(shard_id)
+
+    monkeypatch.setattr(loop, "recover", recover)
+    monkeypatch.setattr(loop, "RETRY_SECONDS", 0.01)
+    told: list[str] = []
+    monkeypatch.setattr(status, "listeners", [lambda: told.append(desk.loop.status.state)])
+    assert desk.kinds(desk.envelope(desk.order(desk.alice, 0, 100, 5))) == [UNAVAILABLE]
+    assert not left and told == [status.STALLED, status.OPEN]
 
 
 def test_a_real_full_disk(desk: Desk) -> None:
