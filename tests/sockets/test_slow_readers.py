@@ -14,6 +14,9 @@ from tests.support.server import Server
 # Fewer executions than may wait, more bytes than any buffer on the way takes.
 ROUNDS = 80
 ORDERS = 25
+# Pairs sent one order at a time, each a commit of its own: more changes of the book than may wait.
+SINGLES = 150
+TRADES = ROUNDS * ORDERS + SINGLES
 
 
 @pytest.fixture(scope="module")
@@ -40,23 +43,18 @@ def signed_in(server: Server, key: str, **options: int) -> Wire:
 
 
 def trade_much(server: Server, key: str) -> None:
-    """Many commits, each with many trades at changing prices."""
+    """Commits with many trades each, at changing prices, then many commits."""
     with signed_in(server, key) as wire:
-        for number in range(ROUNDS):
-            price = f"{90 + number % 20}.00"
-            order = {
-                "op": "place",
-                "symbol": "ACME-USD",
-                "price": price,
-                "quantity": "1",
-                "self_trade_prevention": "none",
-            }
-            data = b"".join(
-                frame(json.dumps({**order, "side": side}).encode()) for _ in range(ORDERS) for side in ("buy", "sell")
-            )
-            wire.socket.sendall(data)
-            for _ in range(2 * ORDERS):
+        for number in range(ROUNDS + SINGLES):
+            pairs = ORDERS if number < ROUNDS else 1
+            wire.socket.sendall(b"".join(order(number, side) for _ in range(pairs) for side in ("buy", "sell")))
+            for _ in range(2 * pairs):
                 assert wire.hear()["ok"]
+
+
+def order(number: int, side: str) -> bytes:
+    terms = {"symbol": "ACME-USD", "side": side, "price": f"{90 + number % 20}.00", "quantity": "1"}
+    return frame(json.dumps({"op": "place", "self_trade_prevention": "none", **terms}).encode())
 
 
 def test_what_may_be_dropped_is_and_the_rest_is_whole(server, key):
@@ -87,7 +85,7 @@ def test_what_may_be_dropped_is_and_the_rest_is_whole(server, key):
     assert (book.bids, book.asks) == (end["bids"], end["asks"])
     assert "slow_reader" in book.resyncs
     # Two orders a pair: each accepted, each filled.
-    assert executions == ROUNDS * ORDERS * 4 and trades == ROUNDS * ORDERS
+    assert executions == TRADES * 4 and trades == TRADES
 
 
 def test_a_slow_reader_does_not_slow_down_others(server, key):
