@@ -102,10 +102,10 @@ def _directory(prefix: str, user: dict[str, object]) -> Iterator[Path]:
 
 
 @contextmanager
-def postgres_server() -> Iterator[str]:
+def postgres_server(durable: bool = False) -> Iterator[str]:
     """A PostgreSQL cluster of its own; yields ``postgres://oms@127.0.0.1:PORT/oms``, an empty database.
 
-    Trusts every local connection and does not sync to disk: it is for tests of behaviour, not of power loss.
+    Trusts every local connection. Does not sync to disk unless ``durable``: it is for tests of behaviour, not of power loss.
     """
     initdb = find_program("initdb", places="postgresql/*/bin/initdb")
     postgres = find_program("postgres", places="postgresql/*/bin/postgres")
@@ -118,7 +118,8 @@ def postgres_server() -> Iterator[str]:
             raise RuntimeError(f"initdb failed:\n{made.stderr[-2000:]}")
         port = free_port()
         command = [postgres, "-D", data, "-p", str(port), "-h", "127.0.0.1", "-k", directory]
-        command += ["-c", "fsync=off", "-c", "full_page_writes=off"]
+        if not durable:
+            command += ["-c", "fsync=off", "-c", "full_page_writes=off"]
         with log.open("w") as output:
             process = subprocess.Popen(command, cwd=directory, stdout=output, stderr=output, **user)
         try:
