@@ -21,6 +21,7 @@ from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
 
+from orders import meters
 from orders.codes import RETRY_AFTER_SECONDS
 from orders.schemas.problems import ProblemError
 
@@ -49,6 +50,7 @@ class OneHopHandler(ASGIHandler):
             raise ValueError(f"HTTP only, not {scope['type']}")
         bound = MAX_REQUESTS + (RESERVED_FOR_CANCELS if scope["method"] == "DELETE" else 0)
         if self._in_flight >= bound:
+            meters.requests_turned_away.inc()
             headers = [
                 (b"Content-Type", b"application/problem+json"),
                 (b"Retry-After", str(RETRY_AFTER_SECONDS).encode()),

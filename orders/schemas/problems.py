@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
+from orders import meters
 from orders.codes import CODES
 
 Outcome = Literal["not_accepted", "accepted", "unknown"]
@@ -58,7 +59,8 @@ class ProblemError(Exception):
         self.headers = headers or {}
 
     def body(self, request_id: str) -> dict[str, Any]:
-        """The problem document as a dict ready for JSON."""
+        """The problem document as a dict ready for JSON. Whoever asks for it tells it: so here it is counted."""
+        meters.problems[self.code.name,].inc()
         body: dict[str, Any] = {
             "type": f"/api/v1/docs#{self.code.name}",
             "title": self.code.title,
