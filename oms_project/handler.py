@@ -29,7 +29,7 @@ from orders.schemas.problems import ProblemError
 MAX_REQUESTS = 256
 # What cancels may use beyond that: they get through when orders no longer do.
 RESERVED_FOR_CANCELS = 64
-BUSY = orjson.dumps(ProblemError("engine_unavailable", "Too many requests are in flight.").body("-"))
+BUSY = orjson.dumps(ProblemError("engine_unavailable", "Too many requests are in flight.").document("-"))
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -51,6 +51,7 @@ class OneHopHandler(ASGIHandler):
         bound = MAX_REQUESTS + (RESERVED_FOR_CANCELS if scope["method"] == "DELETE" else 0)
         if self._in_flight >= bound:
             meters.requests_turned_away.inc()
+            meters.problems["engine_unavailable",].inc()
             headers = [
                 (b"Content-Type", b"application/problem+json"),
                 (b"Retry-After", str(RETRY_AFTER_SECONDS).encode()),

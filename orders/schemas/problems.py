@@ -59,8 +59,12 @@ class ProblemError(Exception):
         self.headers = headers or {}
 
     def body(self, request_id: str) -> dict[str, Any]:
-        """The problem document as a dict ready for JSON. Whoever asks for it tells it: so here it is counted."""
+        """The problem document as it is told to somebody, which is counted."""
         meters.problems[self.code.name,].inc()
+        return self.document(request_id)
+
+    def document(self, request_id: str) -> dict[str, Any]:
+        """The problem document as a dict ready for JSON."""
         body: dict[str, Any] = {
             "type": f"/api/v1/docs#{self.code.name}",
             "title": self.code.title,
