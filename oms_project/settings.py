@@ -10,6 +10,7 @@ OMS_ALLOWED_HOSTS           host names this service answers to, comma separated;
 OMS_CSRF_TRUSTED_ORIGINS    origins such as https://oms.example behind a proxy, comma separated; default: none
 OMS_PUBLIC_MARKET_DATA      instruments, books and trades without credentials; default: on
 OMS_METRICS_NETWORKS        networks from which /metrics may be read without a key, comma separated; default: 127.0.0.0/8,::1
+OMS_LOG_FORMAT              text, or json: one object a line; default: text
 OMS_HTTPS                   behind a proxy that ends TLS and sets X-Forwarded-Proto: secure cookies,
                             redirect, HSTS; default: off
 
@@ -49,6 +50,14 @@ def env_bool(name: str, default: bool) -> bool:
 def env_list(name: str, default: str = "") -> list[str]:
     """The variable split at commas, blanks dropped."""
     return [item.strip() for item in os.environ.get(name, default).split(",") if item.strip()]
+
+
+def env_choice(name: str, *choices: str) -> str:
+    """The variable as one of ``choices``, the first by default; raises ``ImproperlyConfigured`` on any other word."""
+    word = os.environ.get(name, "").strip().lower() or choices[0]
+    if word not in choices:
+        raise ImproperlyConfigured(f"{name} must be {' or '.join(choices)}, not {word!r}.")
+    return word
 
 
 def env_networks(name: str, default: str) -> tuple[IPv4Network | IPv6Network, ...]:
@@ -154,6 +163,7 @@ if not IN_CHECKOUT and not Path(os.environ.get("OMS_VAR_DIR", "")).is_absolute()
 VAR_DIR = BASE_DIR / (os.environ.get("OMS_VAR_DIR") or "var")
 OMS_PUBLIC_MARKET_DATA = env_bool("OMS_PUBLIC_MARKET_DATA", default=True)
 OMS_METRICS_NETWORKS = env_networks("OMS_METRICS_NETWORKS", "127.0.0.0/8,::1")
+OMS_LOG_FORMAT = env_choice("OMS_LOG_FORMAT", "text", "json")
 OMS_HTTPS = env_bool("OMS_HTTPS", default=False)
 
 DEBUG = env_bool("OMS_DEBUG", default=False)
@@ -300,19 +310,20 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
 }
 
-# Logs: plain lines on standard error.
+# Logs: lines on standard error, plain or JSON.
 
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {"request_id": {"()": "oms_project.logs.RequestIdFilter"}},
     "formatters": {
-        "line": {
+        "text": {
             "()": "oms_project.logs.UtcFormatter",
             "format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s",
-        }
+        },
+        "json": {"()": "oms_project.logs.JsonFormatter"},
     },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "filters": ["request_id"], "formatter": "line"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "filters": ["request_id"], "formatter": OMS_LOG_FORMAT}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
     # Django's own handlers (mail to admins, console only under DEBUG) give way to the root's.
     "loggers": {

@@ -117,6 +117,19 @@ def test_env_bool_refuses_other_words(monkeypatch):
         settings.env_bool("OMS_TEST_SWITCH", default=False)
 
 
+def test_logs_are_text_or_json(tmp_path):
+    for environment, formatter in (({}, "text"), ({"OMS_LOG_FORMAT": "JSON"}, "json")):
+        logging = read_settings(tmp_path, "LOGGING", **environment)["LOGGING"]
+        assert logging["handlers"]["stderr"]["formatter"] == formatter
+        assert formatter in logging["formatters"]
+
+
+def test_env_choice_refuses_other_words(monkeypatch):
+    monkeypatch.setenv("OMS_TEST_CHOICE", "xml")
+    with pytest.raises(ImproperlyConfigured, match="OMS_TEST_CHOICE must be text or json, not 'xml'"):
+        settings.env_choice("OMS_TEST_CHOICE", "text", "json")
+
+
 def test_env_networks(monkeypatch):
     read = settings.env_networks
     assert [str(network) for network in read("OMS_TEST_NETWORKS", "127.0.0.0/8,::1")] == ["127.0.0.0/8", "::1/128"]

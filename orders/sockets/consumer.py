@@ -203,7 +203,8 @@ class SocketConsumer(AsyncConsumer):
         except ProblemError as problem:
             return problem
         except Exception:
-            log.exception("a command was carried out, but its answer could not be made")
+            extra = {"order_id": slot.order_id}
+            log.exception("a command was carried out, but its answer could not be made", extra=extra)
             return ProblemError("internal_error", outcome="unknown", order_id=slot.order_id)
 
     def _tell(self, command: Command, body: commands.Body | ProblemError) -> None:
