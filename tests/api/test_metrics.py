@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from django.db import DatabaseError
+from django.db import DatabaseError, OperationalError, connection
 from django.test import Client, override_settings
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -279,6 +279,15 @@ def test_networks_are_a_setting(api: Api, monkeypatch):
     with override_settings(OMS_METRICS_NETWORKS=env_networks("OMS_METRICS_NETWORKS", "")):
         assert ask("10.1.2.3") == (200, None)
         assert ask("127.0.0.1") == (401, "not_authenticated")
+
+
+def test_this_machine_is_answered_while_the_database_is_away(api: Api, monkeypatch):
+    def broken(*args: object, **kwargs: object) -> None:
+        raise OperationalError("gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(connection, "cursor", broken)
+        assert scrape().of("oms_engine_epoch", shard="0") == 1
 
 
 def test_only_reading(api: Api):
