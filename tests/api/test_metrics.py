@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from oms_project.settings import env_networks
 from orders import keys, meters, status
 from orders.actors import CANCEL, OPERATE, READ, TRADE
+from orders.codes import CODES
 from orders.feed.hub import hub
 from orders.management.commands import save_books
 from tests.api.conftest import Api, order
@@ -58,7 +59,11 @@ def feed(transactional_db: None) -> Iterator[Feed]:
         meter = meters.ShardMeter(0)
         feed.engine.loop.on_commit = meter.committed
         status.listeners.append(meter.state_changed)
-        make_instrument()
+        info = make_instrument()
+        # Read once, so that no read tells it later of what its messages did not.
+        wait_until(
+            lambda: feed.hub._life.books.live(info.id) and not feed.hub._life.board.shards[0].loading, "the book"
+        )
         yield feed
         status.listeners.remove(meter.state_changed)
 
@@ -149,8 +154,8 @@ def test_what_the_engine_did(api: Api):
     assert after.of("oms_engine_sequence", shard="0") == placed["sequence"] + 3
     assert after.of("oms_engine_epoch", shard="0") == 1
     assert after.of("oms_bus_waiting_commands") == 0
-    assert after.of("oms_problems_total", code="risk_max_notional") == 0
-    assert ("oms_problems_total", frozenset({("code", "risk_max_notional")})) in after.numbers
+    # Also those that have not happened: so that the first one is seen as a rise.
+    assert {dict(labels)["code"] for name, labels in after.numbers if name == "oms_problems_total"} == set(CODES)
 
 
 def test_states_are_shown_and_their_changes_counted(api: Api, feed: Feed):
@@ -180,8 +185,8 @@ def test_sockets_their_messages_and_their_ends(api: Api, feed: Feed):
     assert second.close_code() == 4001
     now = scrape()
     assert now.of("oms_feed_sockets") - before.of("oms_feed_sockets") == 2
-    # Pong, acknowledgment, snapshot, refusal; a heartbeat may come between.
-    assert 4 <= now.of("oms_feed_messages_total") - before.of("oms_feed_messages_total") <= 6
+    # Pong, acknowledgment, snapshot, refusal; heartbeats may come between.
+    assert 4 <= now.of("oms_feed_messages_total") - before.of("oms_feed_messages_total") <= 10
     first.disconnect()
     second.disconnect()
     wait_until(lambda: scrape().of("oms_feed_sockets") == before.of("oms_feed_sockets"), "the end")
