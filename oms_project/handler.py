@@ -21,6 +21,7 @@ from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
 
+from orders import meters
 from orders.codes import RETRY_AFTER_SECONDS
 from orders.schemas.problems import ProblemError
 
@@ -28,7 +29,7 @@ from orders.schemas.problems import ProblemError
 MAX_REQUESTS = 256
 # What cancels may use beyond that: they get through when orders no longer do.
 RESERVED_FOR_CANCELS = 64
-BUSY = orjson.dumps(ProblemError("engine_unavailable", "Too many requests are in flight.").body("-"))
+BUSY = orjson.dumps(ProblemError("engine_unavailable", "Too many requests are in flight.").document("-"))
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -49,6 +50,8 @@ class OneHopHandler(ASGIHandler):
             raise ValueError(f"HTTP only, not {scope['type']}")
         bound = MAX_REQUESTS + (RESERVED_FOR_CANCELS if scope["method"] == "DELETE" else 0)
         if self._in_flight >= bound:
+            meters.requests_turned_away.inc()
+            meters.problems["engine_unavailable",].inc()
             headers = [
                 (b"Content-Type", b"application/problem+json"),
                 (b"Retry-After", str(RETRY_AFTER_SECONDS).encode()),

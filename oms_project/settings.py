@@ -9,6 +9,8 @@ OMS_DEBUG                   tracebacks in the browser, never on a reachable addr
 OMS_ALLOWED_HOSTS           host names this service answers to, comma separated; default: localhost,127.0.0.1,[::1]
 OMS_CSRF_TRUSTED_ORIGINS    origins such as https://oms.example behind a proxy, comma separated; default: none
 OMS_PUBLIC_MARKET_DATA      instruments, books and trades without credentials; default: on
+OMS_METRICS_NETWORKS        networks from which /metrics may be read without a key, comma separated; default: 127.0.0.0/8,::1
+OMS_LOG_FORMAT              text, or json: one object a line; default: text
 OMS_HTTPS                   behind a proxy that ends TLS and sets X-Forwarded-Proto: secure cookies,
                             redirect, HSTS; default: off
 
@@ -18,6 +20,7 @@ A value that cannot be understood stops the start with ``ImproperlyConfigured``;
 import os
 import secrets
 import tempfile
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -47,6 +50,22 @@ def env_bool(name: str, default: bool) -> bool:
 def env_list(name: str, default: str = "") -> list[str]:
     """The variable split at commas, blanks dropped."""
     return [item.strip() for item in os.environ.get(name, default).split(",") if item.strip()]
+
+
+def env_choice(name: str, *choices: str) -> str:
+    """The variable as one of ``choices``, the first by default; raises ``ImproperlyConfigured`` on any other word."""
+    word = os.environ.get(name, "").strip().lower() or choices[0]
+    if word not in choices:
+        raise ImproperlyConfigured(f"{name} must be {' or '.join(choices)}, not {word!r}.")
+    return word
+
+
+def env_networks(name: str, default: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """The variable as networks, an address being one of one; raises ``ImproperlyConfigured`` on what is none."""
+    try:
+        return tuple(ip_network(item) for item in env_list(name, default))
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} must be networks such as 10.1.0.0/16: {error}.") from None
 
 
 def stored_secret(path: Path) -> str:
@@ -143,6 +162,8 @@ if not IN_CHECKOUT and not Path(os.environ.get("OMS_VAR_DIR", "")).is_absolute()
     )
 VAR_DIR = BASE_DIR / (os.environ.get("OMS_VAR_DIR") or "var")
 OMS_PUBLIC_MARKET_DATA = env_bool("OMS_PUBLIC_MARKET_DATA", default=True)
+OMS_METRICS_NETWORKS = env_networks("OMS_METRICS_NETWORKS", "127.0.0.0/8,::1")
+OMS_LOG_FORMAT = env_choice("OMS_LOG_FORMAT", "text", "json")
 OMS_HTTPS = env_bool("OMS_HTTPS", default=False)
 
 DEBUG = env_bool("OMS_DEBUG", default=False)
@@ -165,6 +186,7 @@ INSTALLED_APPS = [
 
 # All synchronous: under ASGI the whole chain is then one hop to a thread (see oms_project/middleware.py).
 MIDDLEWARE = [
+    "oms_project.middleware.MetricsMiddleware",
     "oms_project.middleware.RequestIdMiddleware",
     "oms_project.middleware.SecurityMiddleware",
     "oms_project.middleware.ContentSecurityPolicyMiddleware",
@@ -245,7 +267,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024  # bytes; a batch of 500 orders needs 
 SESSION_COOKIE_SECURE = OMS_HTTPS
 CSRF_COOKIE_SECURE = OMS_HTTPS
 SECURE_SSL_REDIRECT = OMS_HTTPS
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]  # probes come from inside, over plain HTTP
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]  # probes come from inside, over plain HTTP
 SECURE_HSTS_SECONDS = 30 * 24 * 3600 if OMS_HTTPS else 0
 # Trusted only with OMS_HTTPS: without a proxy that overwrites it, anyone could send this header.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if OMS_HTTPS else None
@@ -288,19 +310,20 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
 }
 
-# Logs: plain lines on standard error.
+# Logs: lines on standard error, plain or JSON.
 
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {"request_id": {"()": "oms_project.logs.RequestIdFilter"}},
     "formatters": {
-        "line": {
+        "text": {
             "()": "oms_project.logs.UtcFormatter",
             "format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s",
-        }
+        },
+        "json": {"()": "oms_project.logs.JsonFormatter"},
     },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "filters": ["request_id"], "formatter": "line"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "filters": ["request_id"], "formatter": OMS_LOG_FORMAT}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
     # Django's own handlers (mail to admins, console only under DEBUG) give way to the root's.
     "loggers": {

@@ -115,7 +115,7 @@ def authenticate_key(key: str, address: str | None) -> Actor | None:
             return None
     if known.expires_at is not None and known.expires_at <= time_ns() // 1000:
         return None
-    if known.networks is not None and not _is_inside(address, known.networks):
+    if known.networks is not None and not is_inside(address, known.networks):
         return None
     return known.actor
 
@@ -237,7 +237,8 @@ def _networks_of(row: ApiKey) -> tuple[Network, ...] | None:
         return ()
 
 
-def _is_inside(address: str | None, networks: tuple[Network, ...]) -> bool:
+def is_inside(address: str | None, networks: tuple[Network, ...]) -> bool:
+    """Whether an address is in one of them; None and what is no address are not."""
     try:
         found = ip_address(address or "")
     except ValueError:

@@ -58,6 +58,11 @@ class BookSaver:
         # Instruments whose newest saved book is what this saver last saw of them.
         self._saved: set[int] = set()
 
+    @property
+    def sequence(self) -> int:
+        """As of which event the last save was; 0 before the first."""
+        return 0 if self._orders is None else self._orders.sequence
+
     def save(self) -> SaveReport | None:
         """One save. Returns None where nothing happened since the last."""
         with selectors.consistent_read():

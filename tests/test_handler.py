@@ -16,6 +16,7 @@ from oms_project import handler as handler_module
 from oms_project.handler import OneHopHandler
 from oms_project.urls import handler500
 from oms_project.urls import urlpatterns as service
+from orders import meters
 from tests.api.conftest import Api, api, order
 
 __all__ = ["api", "handler500"]  # a fixture of the REST tests; what Django looks for in this URL configuration
@@ -153,6 +154,12 @@ def test_who_hangs_up_while_sending_is_not_answered():
     assert gone.sent == []
 
 
+def turned_away() -> list[float]:
+    """What operators are told of it."""
+    read = meters.REGISTRY.get_sample_value
+    return [read("oms_http_turned_away_total"), read("oms_problems_total", {"code": "engine_unavailable"})]
+
+
 def test_past_the_bound_one_is_told_at_once_but_cancels_get_in(monkeypatch):
     monkeypatch.setattr(handler_module, "MAX_REQUESTS", 2)
     monkeypatch.setattr(handler_module, "RESERVED_FOR_CANCELS", 1)
@@ -166,7 +173,9 @@ def test_past_the_bound_one_is_told_at_once_but_cancels_get_in(monkeypatch):
         assert (refused.status, one_more.status) == (503, 503)
         gate.set()
 
+    counted = turned_away()
     exchange(*held, refused, cancel, one_more, between=look_and_open)
+    assert turned_away() == [before + 2 for before in counted]
     assert [item.status for item in (*held, cancel)] == [200] * 3
     problem = json.loads(refused.body)
     assert (problem["code"], problem["retryable"], refused.headers("Retry-After")) == (

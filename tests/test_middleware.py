@@ -1,6 +1,7 @@
 """The middleware chain as requests see it, and the log lines that go with them."""
 
 import asyncio
+import json
 import logging
 import threading
 
@@ -11,7 +12,7 @@ from django.test import AsyncClient, override_settings
 from django.urls import path
 from django.utils.module_loading import import_string
 
-from oms_project.logs import RequestIdFilter, UtcFormatter, current_request_id
+from oms_project.logs import JsonFormatter, RequestIdFilter, UtcFormatter, current_request_id
 from oms_project.middleware import DOCS_PATH, DOCS_POLICY, POLICY
 
 pytestmark = pytest.mark.urls("tests.test_middleware")
@@ -48,6 +49,7 @@ urlpatterns = [
     path("own-policy", own_policy),
     path("breaks", breaks),
     path("healthz", echo),
+    path("metrics", echo),
     path(DOCS_PATH[1:], echo),
 ]
 
@@ -122,7 +124,7 @@ def test_a_views_own_policy_stays(client):
 @override_settings(SECURE_SSL_REDIRECT=True, SECURE_HSTS_SECONDS=60)
 def test_https_redirects_all_but_the_probes(client):
     assert client.get("/echo").status_code == 301
-    assert client.get("/healthz").status_code == 200
+    assert client.get("/healthz").status_code == client.get("/metrics").status_code == 200
     assert client.get("/echo", secure=True)["Strict-Transport-Security"] == "max-age=60"
 
 
@@ -166,7 +168,7 @@ def record(**extra: object) -> logging.LogRecord:
 
 def line(entry: logging.LogRecord) -> str:
     assert RequestIdFilter().filter(entry)
-    return UtcFormatter(django_settings.LOGGING["formatters"]["line"]["format"]).format(entry)
+    return UtcFormatter(django_settings.LOGGING["formatters"]["text"]["format"]).format(entry)
 
 
 def test_log_lines_have_utc_time_level_logger_and_request_id():
@@ -176,6 +178,39 @@ def test_log_lines_have_utc_time_level_logger_and_request_id():
         assert "[abc] hello" in line(record())
     finally:
         current_request_id.reset(token)
+
+
+def told(entry: logging.LogRecord) -> dict[str, str]:
+    """A line of JSON."""
+    assert RequestIdFilter().filter(entry)
+    text = JsonFormatter().format(entry)
+    assert "\n" not in text and text.isascii()
+    return json.loads(text)
+
+
+def test_lines_of_json_say_the_same():
+    assert told(record(msecs=250.0)) == {
+        "time": "1970-01-01T00:00:00.250Z",
+        "level": "INFO",
+        "logger": "orders",
+        "message": "hello",
+        "request_id": "-",
+    }
+    token = current_request_id.set("abc")
+    try:
+        entry = told(record(msg="%s\n\u2028fell", args=("it",), order_id=2**62, command="Order"))
+    finally:
+        current_request_id.reset(token)
+    assert (entry["message"], entry["request_id"]) == ("it\n\u2028fell", "abc")
+    assert (entry["order_id"], entry["command"]) == (str(2**62), "Order")
+
+
+def test_a_line_of_json_has_the_whole_traceback():
+    try:
+        raise RuntimeError("on purpose")
+    except RuntimeError as error:
+        entry = told(record(exc_info=(RuntimeError, error, error.__traceback__)))
+    assert entry["exception"].startswith("Traceback") and entry["exception"].endswith("RuntimeError: on purpose")
 
 
 def test_log_lines_after_the_middleware_find_the_id_on_the_request():

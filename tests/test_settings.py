@@ -117,6 +117,35 @@ def test_env_bool_refuses_other_words(monkeypatch):
         settings.env_bool("OMS_TEST_SWITCH", default=False)
 
 
+def test_logs_are_text_or_json(tmp_path):
+    for environment, formatter in (({}, "text"), ({"OMS_LOG_FORMAT": "JSON"}, "json")):
+        logging = read_settings(tmp_path, "LOGGING", **environment)["LOGGING"]
+        assert logging["handlers"]["stderr"]["formatter"] == formatter
+        assert formatter in logging["formatters"]
+
+
+def test_env_choice_refuses_other_words(monkeypatch):
+    monkeypatch.setenv("OMS_TEST_CHOICE", "xml")
+    with pytest.raises(ImproperlyConfigured, match="OMS_TEST_CHOICE must be text or json, not 'xml'"):
+        settings.env_choice("OMS_TEST_CHOICE", "text", "json")
+
+
+def test_env_networks(monkeypatch):
+    read = settings.env_networks
+    assert [str(network) for network in read("OMS_TEST_NETWORKS", "127.0.0.0/8,::1")] == ["127.0.0.0/8", "::1/128"]
+    monkeypatch.setenv("OMS_TEST_NETWORKS", "10.1.0.0/16, 192.0.2.7")
+    assert [str(network) for network in read("OMS_TEST_NETWORKS", "")] == ["10.1.0.0/16", "192.0.2.7/32"]
+    monkeypatch.setenv("OMS_TEST_NETWORKS", "")
+    assert read("OMS_TEST_NETWORKS", "127.0.0.0/8") == ()
+
+
+@pytest.mark.parametrize("word", ["everywhere", "10.1.0.1/16", "10.0.0.0/33"])
+def test_env_networks_refuses_what_is_none(monkeypatch, word):
+    monkeypatch.setenv("OMS_TEST_NETWORKS", word)
+    with pytest.raises(ImproperlyConfigured, match="OMS_TEST_NETWORKS must be networks"):
+        settings.env_networks("OMS_TEST_NETWORKS", "")
+
+
 def test_database_url_sqlite():
     assert settings.parse_database_url("sqlite:////srv/oms/book.sqlite3")["NAME"] == Path("/srv/oms/book.sqlite3")
     relative = settings.parse_database_url("sqlite:///data/my%20book.sqlite3")

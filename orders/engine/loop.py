@@ -304,7 +304,8 @@ class EngineLoop:
 
     def _isolate(self, group: list[Envelope], error: Exception) -> None:
         """Take a group that held a poison command again, one command at a time. Alone, it is the one refused."""
-        log.error("shard %d: a command failed (%s); isolating it", self.shard_id, error, exc_info=error)
+        extra = _named(group)
+        log.error("shard %d: a command failed (%s); isolating it", self.shard_id, error, exc_info=error, extra=extra)
         accepted = {row.order_id: (row.price, row.quantity, None) for row in self._batch.events if row.kind == ACCEPTED}
         terms: Terms = {**accepted, **self._terms}
         connection.close()
@@ -349,6 +350,14 @@ class _NothingToWrite(Exception):
 
     def __init__(self, applied: Applied) -> None:
         self.applied = applied
+
+
+def _named(group: list[Envelope]) -> dict[str, object]:
+    """What a line of the log says of the one command of a group; nothing where there are several."""
+    if len(group) > 1 or len(group[0].commands) > 1:
+        return {}
+    command = group[0].commands[0]
+    return {"command": type(command).__name__, "order_id": getattr(command, "order_id", None)}
 
 
 def _answer(envelope: Envelope, outcomes: list[Outcome]) -> None:

@@ -62,13 +62,15 @@ class Channel(Protocol):
 class ShardView:
     """Where a shard stands as far as the feed has heard, and whether its levels are being read."""
 
-    __slots__ = ("compared", "epoch", "heard", "last_beat", "loading", "missed", "sequence")
+    __slots__ = ("compared", "epoch", "heard", "heard_at", "last_beat", "loading", "missed", "sequence")
 
     def __init__(self) -> None:
         self.epoch = 0
         self.sequence = 0
         # The last commit that was heard of; what is read may be ahead of it.
         self.heard = 0
+        # Its time, microseconds since 1970.
+        self.heard_at = 0
         # The same at the last heartbeat.
         self.last_beat = -1
         # The last commit about an instrument not known here, or after a gap: what was read before it is not enough.

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from matching.levels import LevelReplica, LevelRow
 from matching.values import BUY, SELL
+from orders import meters
 from orders.feed import frames, reading
 from orders.feed.board import Board, Sink
 from orders.feed.frames import BOOK, Frame
@@ -261,6 +262,7 @@ class Books:
     def _lose(self, book: BookFeed, reason: str) -> None:
         if book.live:
             frame = frames.resync(BOOK, book.info.symbol, reason)
+            meters.resyncs[BOOK, reason].inc()
             for depth in book.windows:
                 self._board.later(self._board.send, (BOOK, book.info.id, depth), frame)
         book.distrust()

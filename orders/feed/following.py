@@ -13,6 +13,7 @@ import logging
 from collections.abc import Iterable
 from typing import Any, Generic, TypeVar
 
+from orders import meters
 from orders.feed import frames
 from orders.feed.board import Board, Key, Sink
 from orders.feed.frames import Frame
@@ -177,6 +178,7 @@ class Followed(Generic[Kind]):
 
     def lost(self, copy: Kind, reason: str) -> None:
         """What was told of a copy is not to be built upon."""
+        meters.resyncs[self.channel, reason].inc()
         resync = frames.resync(self.channel, copy.info.symbol, reason, copy.detail)
         self.board.later(self.board.send, self.key(copy), resync)
 

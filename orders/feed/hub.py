@@ -71,6 +71,12 @@ class Hub:
         view = None if life is None else life.tickers.ask(info)
         return view or ticker_of_tables(info)
 
+    def heard(self) -> dict[int, tuple[int, int]]:
+        """By shard: how far the feed knows, and when the last commit it heard of was (0: none yet). Any thread."""
+        life = self._life
+        shards = [] if life is None else list(life.board.shards.items())
+        return {shard_id: (shard.sequence, shard.heard_at) for shard_id, shard in shards}
+
     # For sockets, in the loop
 
     def find(self, symbol: str) -> InstrumentInfo | None:

@@ -133,6 +133,7 @@ class Life:
         if known and shard.heard < message.previous:
             self._miss(message)
         shard.heard = max(shard.heard, message.sequence)
+        shard.heard_at = max(shard.heard_at, message.at)
         shard.sequence = max(shard.sequence, message.sequence)
         self.sessions.absorb(message)
         self.books.absorb(message)

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
+from orders import meters
 from orders.codes import CODES
 
 Outcome = Literal["not_accepted", "accepted", "unknown"]
@@ -58,6 +59,11 @@ class ProblemError(Exception):
         self.headers = headers or {}
 
     def body(self, request_id: str) -> dict[str, Any]:
+        """The problem document as it is told to somebody, which is counted."""
+        meters.problems[self.code.name,].inc()
+        return self.document(request_id)
+
+    def document(self, request_id: str) -> dict[str, Any]:
         """The problem document as a dict ready for JSON."""
         body: dict[str, Any] = {
             "type": f"/api/v1/docs#{self.code.name}",

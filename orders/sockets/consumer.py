@@ -21,7 +21,7 @@ from typing import Any
 from channels.consumer import AsyncConsumer
 from django.conf import settings
 
-from orders import keys, selectors
+from orders import keys, meters, selectors
 from orders.bus.envelope import Outcome
 from orders.feed.board import Key
 from orders.feed.frames import CANDLES, POSITIONS, Frame
@@ -69,12 +69,14 @@ class SocketConsumer(AsyncConsumer):
             return
         watched = watch(self._loop)
         watched.add(self)
+        meters.sockets.opened(self)
         try:
             while (message := await receive())["type"] == "websocket.receive":
                 await self._take(message.get("text"))
         finally:
             self._closed = True
             watched.remove(self)
+            meters.sockets.closed(self, self.protocol.close_code)
             self._hub.disconnect(self)
 
     def _set_up(self, scope: dict[str, Any], send: Send) -> None:
@@ -85,6 +87,8 @@ class SocketConsumer(AsyncConsumer):
         self._loop = asyncio.get_running_loop()
         self._answers = answers(self._loop)
         self._id = secrets.token_hex(8)
+        # Messages written: read by whoever counts them.
+        self.sent = 0
         self._transport: Transport = scope.get("extensions", {}).get(EXTENSION) or AsgiTransport(send)
         # As of which change of keys the credential was found good.
         self._generation = keys.generation()
@@ -199,7 +203,8 @@ class SocketConsumer(AsyncConsumer):
         except ProblemError as problem:
             return problem
         except Exception:
-            log.exception("a command was carried out, but its answer could not be made")
+            extra = {"order_id": slot.order_id}
+            log.exception("a command was carried out, but its answer could not be made", extra=extra)
             return ProblemError("internal_error", outcome="unknown", order_id=slot.order_id)
 
     def _tell(self, command: Command, body: commands.Body | ProblemError) -> None:
@@ -276,6 +281,7 @@ class SocketConsumer(AsyncConsumer):
     def market(self, key: Key, frame: Frame) -> None:
         protocol = self.protocol
         if self._transport.writable and protocol.is_clear:
+            self.sent += 1
             self._transport.write(frame)
         else:
             protocol.market(key, frame)
@@ -313,6 +319,7 @@ class SocketConsumer(AsyncConsumer):
         while transport.writable:
             frame = protocol.outbox.take()
             if frame is not None:
+                self.sent += 1
                 transport.write(frame)
             elif not self._begin_anew():
                 break
@@ -327,5 +334,6 @@ class SocketConsumer(AsyncConsumer):
         """Ask for snapshots in place of what a slow reader lost. Answers whether anything was."""
         lost = self.protocol.lost()
         for channel, info, detail in lost:
+            meters.resyncs[channel, "slow_reader"].inc()
             self._hub.subscribe(self, channel, info, detail)
         return bool(lost)

@@ -99,7 +99,9 @@ def stumble_over(order: Order, monkeypatch: pytest.MonkeyPatch) -> Order:
     return order
 
 
-def test_a_poison_command_hurts_only_itself(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_poison_command_hurts_only_itself(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     poison = stumble_over(desk.order(desk.alice, 0, 98, 1, "bad"), monkeypatch)
     amended = desk.order(desk.alice, 0, 100, 5)
     kinds = desk.kinds(
@@ -108,6 +110,10 @@ def test_a_poison_command_hurts_only_itself(desk: Desk, monkeypatch: pytest.Monk
         desk.envelope(desk.order(desk.bob, 1, 90, 2)),
     )
     assert kinds == [DONE, DONE, DONE, FAILED, DONE]
+    # The log names it once it is alone.
+    stumbles = [entry for entry in caplog.records if "a command failed" in entry.getMessage()]
+    assert [hasattr(entry, "order_id") for entry in stumbles] == [False, True]
+    assert (stumbles[1].command, stumbles[1].order_id) == ("Order", poison.order_id)
     row = OrderRow.objects.get(id=amended.order_id)
     assert (row.price, row.quantity, row.version) == (90, 7, 2)
     assert OrderRow.objects.count() == 3

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, connection
 
-from orders import selectors
+from orders import meters, selectors
 from orders.snapshots import KEEP_DEFAULT, BookSaver, SaveReport
 
 log = logging.getLogger(__name__)
@@ -81,8 +81,11 @@ def save_periodically(
         try:
             for report in save_all(savers, keep):
                 tell(report)
+            for shard_id, saver in savers.items():
+                meters.saves.saved(shard_id, saver.sequence)
         except DatabaseError as error:
             log.error("books were not saved: %s", error)
+            meters.saves_failed.inc()
             savers.clear()
         finally:
             connection.close()

@@ -11,11 +11,13 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
 
+from orders import status
 from orders.engine.ownership import AlreadyOwned
 from orders.engine.service import EmbeddedEngine
 from orders.feed.hub import hub
 from orders.management.commands._server import migrate_if_needed, tune_interpreter
 from orders.management.commands.save_books import SAVE_INTERVAL_SECONDS, save_periodically
+from orders.meters import ShardMeter
 from orders.schedules import keep_periodically
 from orders.schemas.closing import GOING_AWAY, RESTART
 
@@ -45,6 +47,9 @@ class Command(BaseCommand):
             raise CommandError("--port must be 1 to 65535")
         tune_interpreter()
         engine = EmbeddedEngine(listeners=[hub().listener])
+        meter = ShardMeter(engine.shard_id)
+        engine.loop.on_commit = meter.committed
+        status.listeners.append(meter.state_changed)
         try:
             engine.acquire()
         except AlreadyOwned as error:
