@@ -10,6 +10,10 @@ OMS_ALLOWED_HOSTS           host names this service answers to, comma separated;
 OMS_CSRF_TRUSTED_ORIGINS    origins such as https://oms.example behind a proxy, comma separated; default: none
 OMS_PUBLIC_MARKET_DATA      instruments, books and trades without credentials; default: on
 OMS_METRICS_NETWORKS        networks from which /metrics may be read without a key, comma separated; default: 127.0.0.0/8,::1
+OMS_ENGINE                  embedded: one process serves and matches; remote: engines are processes of their own
+                            (``run_engine``), which needs PostgreSQL and REDIS_URL; default: embedded
+REDIS_URL                   ``redis://[:PASSWORD@]HOST:PORT/DB`` or ``rediss://``: commands, answers and the feed between
+                            web processes and engines; only with OMS_ENGINE=remote
 OMS_LOG_FORMAT              text, or json: one object a line; default: text
 OMS_HTTPS                   behind a proxy that ends TLS and sets X-Forwarded-Proto: secure cookies,
                             redirect, HSTS; default: off
@@ -163,6 +167,8 @@ if not IN_CHECKOUT and not Path(os.environ.get("OMS_VAR_DIR", "")).is_absolute()
 VAR_DIR = BASE_DIR / (os.environ.get("OMS_VAR_DIR") or "var")
 OMS_PUBLIC_MARKET_DATA = env_bool("OMS_PUBLIC_MARKET_DATA", default=True)
 OMS_METRICS_NETWORKS = env_networks("OMS_METRICS_NETWORKS", "127.0.0.0/8,::1")
+OMS_ENGINE = env_choice("OMS_ENGINE", "embedded", "remote")
+REDIS_URL = os.environ.get("REDIS_URL", "")
 OMS_LOG_FORMAT = env_choice("OMS_LOG_FORMAT", "text", "json")
 OMS_HTTPS = env_bool("OMS_HTTPS", default=False)
 
@@ -228,6 +234,15 @@ DATABASES = {
     }
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Between processes: the feed's commits, one message each to every process that listens.
+
+if OMS_ENGINE == "remote":
+    if not REDIS_URL or DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
+        raise ImproperlyConfigured("OMS_ENGINE=remote needs REDIS_URL and a DATABASE_URL of PostgreSQL.")
+    CHANNEL_LAYERS = {
+        "default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [REDIS_URL]}}
+    }
 
 # Time and language: one zone, one language.
 

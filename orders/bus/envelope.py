@@ -1,6 +1,7 @@
 """What travels between gateway and engine: envelopes with commands one way, outcomes the other."""
 
 from concurrent.futures import Future
+from typing import NamedTuple
 
 from matching.commands import Command
 from matching.order import Conditions, Order
@@ -164,15 +165,34 @@ class Outcome:
         self.due_at = due_at
 
 
+class Place(NamedTuple):
+    """How far a stream of commands is carried out: every entry up to ``entry_id``, and ``done`` commands of the next."""
+
+    entry_id: str
+    done: int = 0
+
+
 class Envelope:
     """Commands of one sender that are answered together (but each succeeds or fails on its own).
 
     ``fingerprints`` has one entry a command: the hash of the request for a new order (or group: its first order's) with a
     client order id, else None. ``details`` the same way: JSON to keep with the command's event (or None). ``deadline`` is
     the time (microseconds since 1970) after which the commands must not be carried out any more, 0 for never (cancels).
+    ``request_id`` names the request in the logs of both sides. ``place`` is set where the bus keeps what it carries: where
+    the log of commands stands once this envelope is carried out.
     """
 
-    __slots__ = ("actor_id", "commands", "deadline", "details", "fingerprints", "future", "received_at")
+    __slots__ = (
+        "actor_id",
+        "commands",
+        "deadline",
+        "details",
+        "fingerprints",
+        "future",
+        "place",
+        "received_at",
+        "request_id",
+    )
 
     def __init__(
         self,
@@ -183,6 +203,8 @@ class Envelope:
         deadline: int = 0,
         fingerprints: list[bytes | None] | None = None,
         details: list[str | None] | None = None,
+        request_id: str = "-",
+        place: Place | None = None,
     ) -> None:
         self.commands = commands
         self.actor_id = actor_id
@@ -190,4 +212,6 @@ class Envelope:
         self.deadline = deadline
         self.fingerprints = fingerprints
         self.details = details
+        self.request_id = request_id
+        self.place = place
         self.future: Future[list[Outcome]] = Future()

@@ -24,6 +24,9 @@ class BusClosed(Exception):
 class MemoryBus:
     """First in, first out; closed until an engine opens it."""
 
+    # Whether what was taken and not answered comes again, after ``rewind`` or to the next engine.
+    keeps = False
+
     def __init__(self, capacity: int = MAX_WAITING_COMMANDS, reserve: int = RESERVED_FOR_CANCELS) -> None:
         self._capacity = capacity
         self._reserve = reserve
@@ -54,8 +57,8 @@ class MemoryBus:
             self._changed.notify_all()
             return left
 
-    def submit(self, envelope: Envelope, *, reserved: bool = False) -> None:
-        """Queue an envelope. Raises ``BusFull`` or ``BusClosed``; ``reserved`` is for cancels."""
+    def submit(self, envelope: Envelope, *, shard_id: int = 0, reserved: bool = False) -> None:
+        """Queue an envelope. Raises ``BusFull`` or ``BusClosed``; ``reserved`` is for cancels. There is one shard here."""
         count = len(envelope.commands)
         with self._changed:
             if not self._open:
@@ -83,3 +86,6 @@ class MemoryBus:
                 count += len(envelope.commands)
             self._waiting -= count
             return taken
+
+    def flush(self) -> None:
+        """Send the answers that were given: here each went by itself."""

@@ -2,7 +2,7 @@
 
 from orders.models.accounts import Account, ApiKey
 from orders.models.calendar import Calendar, KeptSchedule
-from orders.models.market import Instrument, Shard
+from orders.models.market import EngineLease, Instrument, Shard
 from orders.models.snapshots import BookSnapshot
 from orders.models.trading import Candle, ClientOrderId, Deposit, Event, Lease, Order, Position, Trade
 
@@ -14,6 +14,7 @@ __all__ = [
     "Candle",
     "ClientOrderId",
     "Deposit",
+    "EngineLease",
     "Event",
     "Instrument",
     "KeptSchedule",

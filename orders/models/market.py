@@ -11,6 +11,8 @@ from orders.fields import BigUnitsField, MicrosField
 MAX_DECIMALS = 12
 # ``Instrument.trails`` where no trailing stop waits.
 NO_TRAILS = '{"buy":[],"sell":[]}'
+# ``Shard.stream_id`` before the first entry.
+NO_ENTRY = "0-0"
 
 
 class Shard(models.Model):
@@ -19,6 +21,10 @@ class Shard(models.Model):
     ``epoch`` counts the engines that owned it, ``batch`` the groups of commands committed, ``last_sequence`` the events.
     Every batch advances the row by compare-and-set: an engine that finds other numbers has been replaced and stops.
     ``at`` is the latest time given to the core (microseconds): time there never goes back.
+
+    Where commands come over Redis, ``stream_id`` is the last entry of the shard's stream that is carried out, and
+    ``stream_done`` how many commands of the entry after it are: written in the transaction that carried them out.
+    ``cancel_only``: orders and amends are refused, whoever sends them; cancels are not.
     """
 
     id = models.SmallIntegerField(primary_key=True)
@@ -26,9 +32,31 @@ class Shard(models.Model):
     batch = models.BigIntegerField(default=0)
     last_sequence = models.BigIntegerField(default=0)
     at = models.BigIntegerField(default=0)
+    stream_id = models.CharField(max_length=41, db_default=NO_ENTRY)
+    stream_done = models.PositiveIntegerField(db_default=0)
+    cancel_only = models.BooleanField(db_default=False)
 
     def __str__(self) -> str:
         return f"shard {self.id}"
+
+
+class EngineLease(models.Model):
+    """Who runs a shard's engine, written by it every second with the database's clock: an old one is a dead or frozen owner's.
+
+    ``owner`` is ``host:process:random``, also the ``application_name`` of the owner's connections (see
+    ``orders.engine.election``). ``state`` is one of ``orders.status``; ``waiting`` the commands that wait for it.
+    """
+
+    shard = models.OneToOneField(Shard, on_delete=models.CASCADE, primary_key=True, related_name="lease")
+    owner = models.CharField(max_length=64)
+    epoch = models.BigIntegerField()
+    state = models.CharField(max_length=16)
+    detail = models.CharField(max_length=200, blank=True)
+    waiting = models.PositiveIntegerField(default=0)
+    renewed_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.shard}: {self.owner}"
 
 
 class Instrument(models.Model):
