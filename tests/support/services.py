@@ -90,66 +90,144 @@ def _await(process: subprocess.Popen, ready, log: Path) -> None:
 
 
 @contextmanager
-def _directory(prefix: str, user: dict[str, object]) -> Iterator[Path]:
-    """A temporary directory owned by ``user``."""
-    directory = Path(tempfile.mkdtemp(prefix=prefix))
+def directory(prefix: str) -> Iterator[Path]:
+    """A temporary directory that goes with all there is in it."""
+    place = Path(tempfile.mkdtemp(prefix=prefix))
     try:
-        if user:
-            os.chown(directory, user["user"], user["group"])
-        yield directory
+        yield place
     finally:
-        shutil.rmtree(directory, ignore_errors=True)
+        shutil.rmtree(place, ignore_errors=True)
+
+
+class Postgres:
+    """A PostgreSQL cluster of its own in ``directory``: ``start``, ``kill`` and ``stop`` as often as you like.
+
+    Trusts every local connection. Does not sync to disk unless ``durable``: then it is for tests of behaviour, not of
+    power loss. Its one database, ``oms``, is empty at first.
+    """
+
+    def __init__(self, directory: Path, *, durable: bool = False) -> None:
+        self._user = _other_user()
+        self._directory = directory
+        self._log = directory / "log"
+        self._durable = durable
+        self._program = find_program("postgres", places="postgresql/*/bin/postgres")
+        initdb = find_program("initdb", places="postgresql/*/bin/initdb")
+        self.port = free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+        if self._user:
+            os.chown(directory, self._user["user"], self._user["group"])
+        prepare = [initdb, "-D", directory / "data", "-U", "oms", "--auth=trust", "--encoding=UTF8", "--no-locale"]
+        made = subprocess.run([*prepare, "--no-sync"], cwd=directory, capture_output=True, text=True, **self._user)
+        if made.returncode:
+            raise RuntimeError(f"initdb failed:\n{made.stderr[-2000:]}")
+        self.start()
+        with self.connect("postgres") as connection:
+            connection.execute("CREATE DATABASE oms")
+
+    @property
+    def url(self) -> str:
+        return f"postgres://oms@127.0.0.1:{self.port}/oms"
+
+    def connect(self, name: str = "oms") -> psycopg.Connection:
+        """A connection of the caller's own, without transactions."""
+        return psycopg.connect(f"postgres://oms@127.0.0.1:{self.port}/{name}", autocommit=True, connect_timeout=2)
+
+    def start(self) -> None:
+        """Start, and wait until it answers: also after a crash, when what is left of the old one may be in the way."""
+        command = [self._program, "-D", self._directory / "data", "-p", str(self.port), "-h", "127.0.0.1"]
+        command += ["-k", self._directory]
+        if not self._durable:
+            command += ["-c", "fsync=off", "-c", "full_page_writes=off"]
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            with self._log.open("a") as output:
+                self.process = subprocess.Popen(
+                    command, cwd=self._directory, stdout=output, stderr=output, **self._user
+                )
+            try:
+                return _await(self.process, lambda: self.connect("postgres").close(), self._log)
+            except RuntimeError:
+                # The backends of one that was killed end a moment after it, and hold its shared memory until then.
+                if self.process.poll() is None or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """End it: SIGINT breaks connections and leaves nothing behind, SIGQUIT is ``-m immediate``."""
+        if self.process is not None:
+            stop(self.process, how)
+            self.process = None
+
+    def kill(self) -> None:
+        """SIGKILL of the postmaster; its backends notice by themselves."""
+        self.stop(signal.SIGKILL)
+
+    def tail(self) -> str:
+        return self._log.read_text(errors="replace")[-4000:]
+
+
+class Redis:
+    """A Redis of its own in ``directory``; ``persistent``: what it has said yes to outlives its process."""
+
+    def __init__(self, directory: Path, *, persistent: bool = False) -> None:
+        self._directory = directory
+        self._log = directory / "log"
+        self._persistent = persistent
+        self._program = find_program("redis-server")
+        self.port = free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        """Start, and wait until it answers."""
+        command = [self._program, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", self._directory]
+        command += ["--save", "", "--appendonly", "yes" if self._persistent else "no"]
+        with self._log.open("a") as output:
+            self.process = subprocess.Popen(command, stdout=output, stderr=output)
+        _await(self.process, lambda: _ping(self.port), self._log)
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        if self.process is not None:
+            stop(self.process, how)
+            self.process = None
+
+    def kill(self) -> None:
+        """SIGKILL: no time to write anything down."""
+        self.stop(signal.SIGKILL)
+
+    def lose_everything(self) -> None:
+        """What is on its disk is gone, as after a failover to an empty machine. Only while it is stopped."""
+        shutil.rmtree(self._directory / "appendonlydir", ignore_errors=True)
+
+    def tail(self) -> str:
+        return self._log.read_text(errors="replace")[-4000:]
 
 
 @contextmanager
 def postgres_server(durable: bool = False) -> Iterator[str]:
-    """A PostgreSQL cluster of its own; yields ``postgres://oms@127.0.0.1:PORT/oms``, an empty database.
-
-    Trusts every local connection. Does not sync to disk unless ``durable``: it is for tests of behaviour, not of power loss.
-    """
-    initdb = find_program("initdb", places="postgresql/*/bin/initdb")
-    postgres = find_program("postgres", places="postgresql/*/bin/postgres")
-    user = _other_user()
-    with _directory("oms-postgres-", user) as directory:
-        data, log = directory / "data", directory / "log"
-        prepare = [initdb, "-D", data, "-U", "oms", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync"]
-        made = subprocess.run(prepare, cwd=directory, capture_output=True, text=True, **user)
-        if made.returncode:
-            raise RuntimeError(f"initdb failed:\n{made.stderr[-2000:]}")
-        port = free_port()
-        command = [postgres, "-D", data, "-p", str(port), "-h", "127.0.0.1", "-k", directory]
-        if not durable:
-            command += ["-c", "fsync=off", "-c", "full_page_writes=off"]
-        with log.open("w") as output:
-            process = subprocess.Popen(command, cwd=directory, stdout=output, stderr=output, **user)
+    """A PostgreSQL cluster of its own; yields ``postgres://oms@127.0.0.1:PORT/oms``, an empty database."""
+    with directory("oms-postgres-") as place:
+        server = Postgres(place, durable=durable)
         try:
-            _await(process, lambda: _create_database(port), log)
-            yield f"postgres://oms@127.0.0.1:{port}/oms"
+            yield server.url
         finally:
-            stop(process, signal.SIGINT)  # "fast": breaks connections, leaves no shared memory behind
-
-
-def _create_database(port: int) -> None:
-    address = f"postgres://oms@127.0.0.1:{port}/postgres"
-    with psycopg.connect(address, autocommit=True, connect_timeout=2) as connection:
-        connection.execute("CREATE DATABASE oms")
+            server.stop()
 
 
 @contextmanager
 def redis_server() -> Iterator[str]:
     """An empty Redis that keeps nothing; yields ``redis://127.0.0.1:PORT/0``."""
-    redis = find_program("redis-server")
-    with _directory("oms-redis-", {}) as directory:
-        port, log = free_port(), directory / "log"
-        command = [redis, "--port", str(port), "--bind", "127.0.0.1", "--dir", directory]
-        command += ["--save", "", "--appendonly", "no"]
-        with log.open("w") as output:
-            process = subprocess.Popen(command, stdout=output, stderr=output)
+    with directory("oms-redis-") as place:
+        server = Redis(place)
         try:
-            _await(process, lambda: _ping(port), log)
-            yield f"redis://127.0.0.1:{port}/0"
+            yield server.url
         finally:
-            stop(process, signal.SIGTERM)
+            server.stop()
 
 
 def _ping(port: int) -> None:
@@ -169,7 +247,7 @@ class Chromium:
     @contextmanager
     def open(self, width: int = 1280, height: int = 900) -> Iterator[webdriver.Chrome]:
         """A headless browser with an empty profile; its console is readable by ``get_log("browser")``."""
-        with _directory("oms-chromium-", {}) as profile:
+        with directory("oms-chromium-") as profile:
             options = webdriver.ChromeOptions()
             options.binary_location = str(self.browser)
             for argument in (
