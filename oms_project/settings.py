@@ -14,6 +14,8 @@ OMS_ENGINE                  embedded: one process serves and matches; remote: en
                             (``run_engine``), which needs PostgreSQL and REDIS_URL; default: embedded
 REDIS_URL                   ``redis://[:PASSWORD@]HOST:PORT/DB`` or ``rediss://``: commands, answers and the feed between
                             web processes and engines; only with OMS_ENGINE=remote
+OMS_ALLOW_UNSAFE_STORAGE    for tests: start on a PostgreSQL that does not sync and a Redis that forgets; default: off
+OMS_TRUSTED_PROXIES         networks of our own proxies, comma separated, whose X-Forwarded-For says who asks; default: none
 OMS_LOG_FORMAT              text, or json: one object a line; default: text
 OMS_HTTPS                   behind a proxy that ends TLS and sets X-Forwarded-Proto: secure cookies,
                             redirect, HSTS; default: off
@@ -31,7 +33,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
-from oms_project import __version__
+from oms_project import __version__, production
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 # A wheel carries templates and static files inside this package, where a checkout has them beside it (see setup.py).
@@ -91,7 +93,7 @@ def stored_secret(path: Path) -> str:
         finally:
             os.unlink(draft)
     secret = path.read_text().strip()
-    if len(secret) < 50:  # Django's own bound for a key that is not weak
+    if len(secret) < production.MIN_SECRET_LENGTH:
         raise ImproperlyConfigured(f"{path} holds no usable secret: remove it to have a new one made.")
     return secret
 
@@ -169,6 +171,8 @@ OMS_PUBLIC_MARKET_DATA = env_bool("OMS_PUBLIC_MARKET_DATA", default=True)
 OMS_METRICS_NETWORKS = env_networks("OMS_METRICS_NETWORKS", "127.0.0.0/8,::1")
 OMS_ENGINE = env_choice("OMS_ENGINE", "embedded", "remote")
 REDIS_URL = os.environ.get("REDIS_URL", "")
+OMS_ALLOW_UNSAFE_STORAGE = env_bool("OMS_ALLOW_UNSAFE_STORAGE", default=False)
+OMS_TRUSTED_PROXIES = env_networks("OMS_TRUSTED_PROXIES", "")
 OMS_LOG_FORMAT = env_choice("OMS_LOG_FORMAT", "text", "json")
 OMS_HTTPS = env_bool("OMS_HTTPS", default=False)
 
@@ -235,14 +239,13 @@ DATABASES = {
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# Between processes: the feed's commits, one message each to every process that listens.
+# Processes of their own for web and engines: what would not be safe there is refused, by every command.
 
 if OMS_ENGINE == "remote":
     if not REDIS_URL or DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
         raise ImproperlyConfigured("OMS_ENGINE=remote needs REDIS_URL and a DATABASE_URL of PostgreSQL.")
-    CHANNEL_LAYERS = {
-        "default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [REDIS_URL]}}
-    }
+    production.refuse_unsafe(debug=DEBUG, secret=os.environ.get("OMS_SECRET_KEY", ""), hosts=ALLOWED_HOSTS)
+    CHANNEL_LAYERS = {"default": production.channel_layer(REDIS_URL)}
 
 # Time and language: one zone, one language.
 
@@ -344,5 +347,6 @@ LOGGING = {
     "loggers": {
         "django": {"handlers": [], "level": "INFO", "propagate": True},
         "daphne": {"level": "WARNING"},  # `serve` says where it listens
+        "channels_redis": {"level": "CRITICAL"},  # the relay says itself, once, that Redis is away
     },
 }

@@ -72,6 +72,14 @@ resyncs = Series(
         "oms_feed_resyncs_total", "Copies of the feed, or of a slow reader, that began anew.", *("channel", "reason")
     )
 )
+relay_sent = _counter("oms_relay_sent_total", "Commits sent to the web processes.")
+relay_received = _counter("oms_relay_received_total", "Commits received from engines.")
+relay_messages = _counter("oms_relay_messages_total", "Messages received from engines, with and without commits.")
+relay_dropped = Series(
+    _counter(
+        "oms_relay_dropped_total", "What did not get through: an engine's commits, messages not understood.", "end"
+    )
+)
 saves_failed = _counter("oms_saves_failed_total", "Saves of books that the database did not let happen.")
 
 _groups = _histogram(
@@ -85,6 +93,8 @@ _states = _counter("oms_engine_state_changes_total", "Times a shard came into a 
 # A refusal that has not happened yet is a zero, so that the first one is seen as a rise.
 for _code in CODES:
     problems[_code,]
+for _end in ("sender", "receiver"):
+    relay_dropped[_end,]
 
 
 class ShardMeter:
@@ -94,8 +104,7 @@ class ShardMeter:
         self._shard_id = shard_id
         self._seconds = _commits.labels(str(shard_id))
         self._commands = _groups.labels(str(shard_id))
-        names = (status.RECOVERING, status.OPEN, status.STALLED, status.STOPPED)
-        self._states = {name: _states.labels(str(shard_id), name) for name in names}
+        self._states = {name: _states.labels(str(shard_id), name) for name in status.STATES}
         self._state = status.shard_status(shard_id).state
         self._lock = Lock()
 

@@ -1,27 +1,34 @@
-"""The state of the shards this process knows of: written by the engine, read by ``/readyz``, ``status`` and the feed.
+"""The state of the shards this process knows of, read by ``/readyz``, ``status``, the feed and a bus to engines elsewhere.
 
-Who wants to know at once puts a function into ``listeners``: it is called in the engine's thread whenever a state or an epoch
-has changed, and must return at once.
+Written by the engine of this process; where engines are processes of their own, by ``orders.watching``. Who wants to know at
+once puts a function into ``listeners``: it is called in the writer's thread whenever a state or an epoch has changed, and must
+return at once.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-RECOVERING = "recovering"
+RECOVERING = "recovering"  # an engine is reading the tables
 OPEN = "open"
-STALLED = "stalled"
-STOPPED = "stopped"
+CANCEL_ONLY = "cancel_only"  # an operator has it take cancels and configuration only
+STALLED = "stalled"  # the database does not take writes
+STOPPED = "stopped"  # no engine runs
+
+STATES = (RECOVERING, OPEN, CANCEL_ONLY, STALLED, STOPPED)
 
 
 @dataclass(slots=True)
 class ShardStatus:
-    """``detail`` says why a shard is not open. ``sequence`` may be set alone; everything else by ``become``."""
+    """``detail`` says why a shard is not open, ``waiting`` how many commands wait for its engine (0 where that is in this
+    process: its bus knows). ``sequence`` and ``waiting`` may be set alone; everything else by ``become``.
+    """
 
     shard_id: int
     state: str = STOPPED
     epoch: int = 0
     sequence: int = 0
     detail: str = ""
+    waiting: int = 0
 
     def become(self, state: str, detail: str = "", *, epoch: int | None = None) -> None:
         """Another state, with its reason, and perhaps another epoch: told once."""

@@ -23,7 +23,6 @@ from orders.feed.hub import hub
 from orders.keys import authenticate_key, is_inside
 from orders.schemas.problems import ProblemError
 
-STATES = (status.RECOVERING, status.OPEN, status.STALLED, status.STOPPED)
 # What proxies add. A client can add them too, and only shuts itself out.
 PROXY_HEADERS = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Real-IP")
 
@@ -83,7 +82,7 @@ def _engine() -> Iterator[Metric]:
     sequence = _gauge("oms_engine_sequence", "A shard's last committed event.", "shard")
     for shard in status.shard_list():
         number = str(shard.shard_id)
-        for name in STATES:
+        for name in status.STATES:
             state.add_metric([number, name], float(shard.state == name))
         epoch.add_metric([number], shard.epoch)
         sequence.add_metric([number], shard.sequence)

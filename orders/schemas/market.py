@@ -57,10 +57,10 @@ class TimeOut(BaseModel):
 
 
 class ShardOut(BaseModel):
-    """One engine: ``open`` takes commands; ``detail`` says why it does not."""
+    """One engine: ``open`` takes commands, ``cancel_only`` cancels; ``detail`` says why it does not take more."""
 
     shard: int
-    state: Literal["starting", "recovering", "open", "stalled", "stopped"]
+    state: Literal["recovering", "open", "cancel_only", "stalled", "stopped"]
     epoch: int
     sequence: int
     detail: str | None

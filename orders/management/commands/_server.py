@@ -1,16 +1,19 @@
-"""What commands share that run the engine themselves."""
+"""What commands share that serve, or run an engine themselves."""
 
 import gc
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
 from orders.engine.ownership import AlreadyOwned
 from orders.engine.service import EmbeddedEngine
+
+log = logging.getLogger(__name__)
 
 # How long a busy thread may keep the interpreter: with the default of 5 ms a commit waits behind request handling.
 SWITCH_INTERVAL_SECONDS = 0.001
@@ -29,6 +32,23 @@ def migrate_if_needed() -> None:
     executor = MigrationExecutor(connection)
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):
         call_command("migrate", interactive=False, verbosity=0)
+
+
+def refuse_to_start_unmigrated() -> None:
+    """For processes that share the tables with others: raises ``CommandError`` where tables are not up to date.
+
+    A database that is away is no reason: it may come back, and requests are told meanwhile.
+    """
+    try:
+        executor = MigrationExecutor(connection)
+        is_behind = bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+    except DatabaseError as error:
+        log.warning("whether the tables are up to date is not known: %s", error)
+        return
+    finally:
+        connection.close()
+    if is_behind:
+        raise CommandError("The tables are not up to date: run `manage.py migrate` once, then start this again.")
 
 
 @contextmanager
