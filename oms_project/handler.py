@@ -2,8 +2,8 @@
 
 Django's own handler crosses between loop and threads about six times for a synchronous view (two signals, the middleware,
 the view, the closing of the response, the end of a thread it made for this one request): more than the view itself costs.
-Here the whole of it runs in one thread of a pool that stays. The pool is also the bound on requests in flight, which
-Django's handler does not have; what comes past it is told so at once.
+Here the whole of it runs in one thread of a pool that stays. The pool is as large as the bound on requests in flight
+(``oms_project.intake``), which Django's handler does not have.
 """
 
 import asyncio
@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any, BinaryIO
 
-import orjson
 from django.conf import settings
 from django.core import signals
 from django.core.exceptions import RequestAborted
@@ -21,15 +20,7 @@ from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix
 
-from orders import meters
-from orders.codes import RETRY_AFTER_SECONDS
-from orders.schemas.problems import ProblemError
-
-# Requests in flight. Nearly all of that time a request waits for the engine, holding a thread but no database connection.
-MAX_REQUESTS = 256
-# What cancels may use beyond that: they get through when orders no longer do.
-RESERVED_FOR_CANCELS = 64
-BUSY = orjson.dumps(ProblemError("engine_unavailable", "Too many requests are in flight.").document("-"))
+from oms_project.intake import BUSY, BUSY_HEADERS, MAX_REQUESTS, RESERVED_FOR_CANCELS, Intake
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -39,26 +30,19 @@ Send = Callable[[Message], Awaitable[None]]
 class OneHopHandler(ASGIHandler):
     """Serves synchronous views behind synchronous middleware (see ``oms_project.middleware``)."""
 
-    def __init__(self) -> None:
+    def __init__(self, bound: int = MAX_REQUESTS, reserved: int = RESERVED_FOR_CANCELS) -> None:
         super(ASGIHandler, self).__init__()
         self.load_middleware(is_async=False)
-        self._threads = ThreadPoolExecutor(MAX_REQUESTS + RESERVED_FOR_CANCELS, thread_name_prefix="http")
-        self._in_flight = 0
+        self._threads = ThreadPoolExecutor(bound + reserved, thread_name_prefix="http")
+        self._intake = Intake(bound, reserved)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise ValueError(f"HTTP only, not {scope['type']}")
-        bound = MAX_REQUESTS + (RESERVED_FOR_CANCELS if scope["method"] == "DELETE" else 0)
-        if self._in_flight >= bound:
-            meters.requests_turned_away.inc()
-            meters.problems["engine_unavailable",].inc()
-            headers = [
-                (b"Content-Type", b"application/problem+json"),
-                (b"Retry-After", str(RETRY_AFTER_SECONDS).encode()),
-            ]
+        if not self._intake.admit(scope["method"]):
+            headers = [(name.encode(), value.encode()) for name, value in BUSY_HEADERS]
             await _send(send, 503, headers, BUSY)
             return
-        self._in_flight += 1
         try:
             body = await self.read_body(receive)
             answer = asyncio.get_running_loop().run_in_executor(
@@ -69,7 +53,7 @@ class OneHopHandler(ASGIHandler):
         except RequestAborted:
             return
         finally:
-            self._in_flight -= 1
+            self._intake.leave()
         await _send(send, status, headers, content)
 
     async def read_body(self, receive: Receive) -> BinaryIO:

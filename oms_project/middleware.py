@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Callable
 from time import perf_counter
 
+from django.conf import settings
 from django.contrib.auth import middleware as auth
 from django.contrib.messages import middleware as messages
 from django.contrib.sessions import middleware as sessions
@@ -19,6 +20,7 @@ from whitenoise import middleware as whitenoise
 
 from oms_project.logs import current_request_id
 from orders import meters
+from orders.addresses import client_address
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
@@ -82,6 +84,26 @@ class RequestIdMiddleware:
             current_request_id.reset(token)
         response.headers["X-Request-ID"] = request_id
         return response
+
+
+class ClientAddressMiddleware:
+    """``REMOTE_ADDR`` is who asks, also behind proxies of ours (``OMS_TRUSTED_PROXIES``), empty where that cannot be told.
+
+    Address lists of keys, and logs, are about clients. Whether a request came over a proxy its headers go on saying.
+    """
+
+    sync_capable = True
+    async_capable = False
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if settings.OMS_TRUSTED_PROXIES:
+            meta = request.META
+            told = meta.get("HTTP_X_FORWARDED_FOR", "")
+            meta["REMOTE_ADDR"] = client_address(meta.get("REMOTE_ADDR"), told, settings.OMS_TRUSTED_PROXIES) or ""
+        return self.get_response(request)
 
 
 class ContentSecurityPolicyMiddleware:

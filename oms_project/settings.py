@@ -198,6 +198,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "oms_project.middleware.MetricsMiddleware",
     "oms_project.middleware.RequestIdMiddleware",
+    "oms_project.middleware.ClientAddressMiddleware",
     "oms_project.middleware.SecurityMiddleware",
     "oms_project.middleware.ContentSecurityPolicyMiddleware",
     "oms_project.middleware.WhiteNoiseMiddleware",

@@ -1,9 +1,58 @@
-"""The WSGI application, for REST workers beside an engine of their own; WebSockets need ``asgi``."""
+"""The WSGI application, for REST workers beside engines of their own (Granian); WebSockets need ``asgi``.
+
+A worker has a fixed number of threads, told by ``GRANIAN_BLOCKING_THREADS``: a fifth of them is the cancels' own, so that
+these get through when every other thread waits for the engine (see ``oms_project.intake``).
+"""
 
 import os
+from collections.abc import Callable, Iterable
+from io import BytesIO
+from typing import Any
 
-from django.core.wsgi import get_wsgi_application
+import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "oms_project.settings")
 
-application = get_wsgi_application()
+# What is imported below needs the models.
+django.setup(set_prefix=False)
+
+from django.conf import settings  # noqa: E402
+from django.core.handlers.wsgi import WSGIHandler  # noqa: E402
+
+from oms_project.intake import BUSY, BUSY_HEADERS, MAX_REQUESTS, RESERVED_FOR_CANCELS, Intake  # noqa: E402
+
+Environ = dict[str, Any]
+
+
+def intake_of(threads: int) -> Intake:
+    """The bound of a worker with so many threads: all of them together take what an ASGI process would, in proportion."""
+    reserved = max(1, threads * RESERVED_FOR_CANCELS // (MAX_REQUESTS + RESERVED_FOR_CANCELS))
+    return Intake(max(1, threads - reserved), reserved)
+
+
+class BoundedHandler(WSGIHandler):
+    """Django's, within the bound; takes bodies also in pieces that do not say how long they are."""
+
+    def __init__(self, intake: Intake) -> None:
+        super().__init__()
+        self._intake = intake
+
+    def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if not self._intake.admit(environ["REQUEST_METHOD"]):
+            start_response("503 Service Unavailable", BUSY_HEADERS)
+            return [BUSY]
+        try:
+            if environ.get("HTTP_TRANSFER_ENCODING") and not environ.get("CONTENT_LENGTH"):
+                measure_body(environ)
+            return super().__call__(environ, start_response)
+        finally:
+            self._intake.leave()
+
+
+def measure_body(environ: Environ) -> None:
+    """Django reads as many bytes as were announced: announce as many as there are, up to one more than any view takes."""
+    body = environ["wsgi.input"].read(settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
+    environ["wsgi.input"], environ["CONTENT_LENGTH"] = BytesIO(body), str(len(body))
+
+
+application = BoundedHandler(intake_of(int(os.environ.get("GRANIAN_BLOCKING_THREADS") or MAX_REQUESTS)))

@@ -15,7 +15,6 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from threading import Lock
 from time import monotonic, time_ns
 from typing import Any
@@ -24,6 +23,7 @@ from django.contrib.auth import get_user_model
 from django.db.models import F
 
 from orders.actors import CANCEL, OPERATE, READ, SCOPES, TRADE, Actor
+from orders.addresses import Network, is_inside, parse_networks
 from orders.fields import datetime_to_micros
 from orders.models import Account, ApiKey
 
@@ -39,8 +39,6 @@ _CACHE_SECONDS = 1.0
 _CACHE_KEYS = 10_000
 # Values one question to the tables may name: databases bound that.
 _MAX_NAMED = 500
-
-Network = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +89,6 @@ def create_key(
         created_at=time_ns() // 1000,
     )
     return row, key
-
-
-def parse_networks(addresses: str) -> tuple[Network, ...]:
-    """The networks of a comma-separated list; a plain address is a network of one. Raises ``ValueError``."""
-    return tuple(ip_network(part.strip(), strict=False) for part in addresses.split(",") if part.strip())
 
 
 def digest_of(key: str) -> str:
@@ -235,14 +228,3 @@ def _networks_of(row: ApiKey) -> tuple[Network, ...] | None:
     except ValueError:
         log.error("key %s: its address list cannot be read, so it is refused everywhere", row.prefix)
         return ()
-
-
-def is_inside(address: str | None, networks: tuple[Network, ...]) -> bool:
-    """Whether an address is in one of them; None and what is no address are not."""
-    try:
-        found = ip_address(address or "")
-    except ValueError:
-        return False
-    if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
-        found = found.ipv4_mapped
-    return any(found in network for network in networks)

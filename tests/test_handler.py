@@ -12,7 +12,6 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 
-from oms_project import handler as handler_module
 from oms_project.handler import OneHopHandler
 from oms_project.urls import handler500
 from oms_project.urls import urlpatterns as service
@@ -103,11 +102,13 @@ class Exchange:
         return [value.decode() for key, value in self.sent[0]["headers"] if key.decode().lower() == name.lower()]
 
 
-def exchange(*exchanges: Exchange, between: Callable[[], None] = lambda: None) -> None:
+def exchange(
+    *exchanges: Exchange, between: Callable[[], None] = lambda: None, served: OneHopHandler | None = None
+) -> None:
     """Carry them out at the same time; ``between`` runs once all have been started."""
+    served = served or OneHopHandler()
 
     async def run() -> None:
-        served = OneHopHandler()
         tasks = [asyncio.create_task(served(item.scope, item.receive, item.send)) for item in exchanges]
         await asyncio.sleep(0.2)
         between()
@@ -160,9 +161,7 @@ def turned_away() -> list[float]:
     return [read("oms_http_turned_away_total"), read("oms_problems_total", {"code": "engine_unavailable"})]
 
 
-def test_past_the_bound_one_is_told_at_once_but_cancels_get_in(monkeypatch):
-    monkeypatch.setattr(handler_module, "MAX_REQUESTS", 2)
-    monkeypatch.setattr(handler_module, "RESERVED_FOR_CANCELS", 1)
+def test_past_the_bound_one_is_told_at_once_but_cancels_get_in():
     held = [Exchange("POST", "/waits") for _ in range(2)]
     refused = Exchange("POST", "/waits")
     cancel = Exchange("DELETE", "/waits")
@@ -174,7 +173,7 @@ def test_past_the_bound_one_is_told_at_once_but_cancels_get_in(monkeypatch):
         gate.set()
 
     counted = turned_away()
-    exchange(*held, refused, cancel, one_more, between=look_and_open)
+    exchange(*held, refused, cancel, one_more, between=look_and_open, served=OneHopHandler(2, 1))
     assert turned_away() == [before + 2 for before in counted]
     assert [item.status for item in (*held, cancel)] == [200] * 3
     problem = json.loads(refused.body)
@@ -193,7 +192,7 @@ def test_what_was_in_flight_is_free_again():
             item = Exchange("GET", "/threads")
             await served(item.scope, item.receive, item.send)
             assert item.status == 200
-        assert served._in_flight == 0
+        assert served._intake.in_flight == 0
 
     asyncio.run(run())
 

@@ -1,7 +1,8 @@
 """Who sends a request: an API key in the Authorization header, or else the session of a browser.
 
 ``request.auth`` becomes the ``Actor``, or None for a signed-in user without an account. A key anywhere else, such as in
-the address, is never looked at. The client's address is that of the connection: a forwarded-for header is only a claim.
+the address, is never looked at. The client's address is that of the connection, or what a proxy of ours says it is
+(``OMS_TRUSTED_PROXIES``); anybody else's forwarded-for header is only a claim.
 """
 
 from typing import Any

@@ -17,10 +17,11 @@ from prometheus_client.registry import Collector
 
 from orders import meters, status
 from orders.actors import OPERATE, READ
+from orders.addresses import is_inside
 from orders.api.problems import problem_response
 from orders.bus import bus
 from orders.feed.hub import hub
-from orders.keys import authenticate_key, is_inside
+from orders.keys import authenticate_key
 from orders.schemas.problems import ProblemError
 
 # What proxies add. A client can add them too, and only shuts itself out.

@@ -31,7 +31,7 @@ from orders.schemas.problems import ProblemError
 from orders.selectors import InstrumentInfo
 from orders.sockets import commands
 from orders.sockets.answers import Finish, answers
-from orders.sockets.origins import actor_of_session
+from orders.sockets.origins import actor_of_session, client_of
 from orders.sockets.protocol import SocketProtocol
 from orders.sockets.tasks import (
     Authenticate,
@@ -255,9 +255,8 @@ class SocketConsumer(AsyncConsumer):
         return self._hub.find(symbol) or await in_thread(selectors.instrument_by_symbol, symbol)
 
     async def _authenticate(self, task: Authenticate) -> None:
-        client = self.scope.get("client")
         self._generation = keys.generation()
-        actor = await in_thread(keys.authenticate_key, task.key, client and client[0])
+        actor = await in_thread(keys.authenticate_key, task.key, client_of(self.scope))
         if actor is not None:
             self.credential = Credential(keys.digest_of(task.key), None, actor)
         self.protocol.authenticated(task, actor)

@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from orders import keys
 from orders.actors import Actor
+from orders.addresses import client_address
 
 # A cookie header longer than any browser sends is not worth reading.
 MAX_COOKIE_BYTES = 16 * 1024
@@ -32,6 +33,13 @@ def header(scope: dict[str, Any], name: bytes) -> str | None:
         if key.lower() == name:
             found = value.decode("latin1")
     return found
+
+
+def client_of(scope: dict[str, Any]) -> str | None:
+    """The address of whoever opened the socket, also behind proxies of ours; None where it is not known."""
+    peer = scope.get("client")
+    told = [value.decode("latin1") for key, value in scope.get("headers", ()) if key.lower() == b"x-forwarded-for"]
+    return client_address(peer and peer[0], ",".join(told), settings.OMS_TRUSTED_PROXIES)
 
 
 def is_allowed(scope: dict[str, Any], origin: str) -> bool:

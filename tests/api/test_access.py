@@ -251,6 +251,22 @@ def test_the_address_list_is_held_against_the_connection(api: Api):
     assert inside.status_code == 200
 
 
+def test_the_address_list_is_held_against_whom_a_proxy_of_ours_speaks_for(api: Api, settings):
+    settings.OMS_TRUSTED_PROXIES = keys.parse_networks("192.0.2.0/24")
+    alice = api.accounts["alice"]
+    _, key = keys.create_key(user=alice.members.get(), account=alice, scopes=[READ], addresses="10.0.0.0/8")
+
+    def status(proxy: str, told: str) -> int:
+        headers = {"authorization": f"Bearer {key}", "x-forwarded-for": told}
+        return api.client.get("/api/v1/orders", headers=headers, REMOTE_ADDR=proxy).status_code
+
+    assert status("192.0.2.1", "10.1.2.3") == 200
+    assert status("192.0.2.1", "10.1.2.3, 203.0.113.9") == 401  # its own claim, and who it is
+    assert status("192.0.2.1", "203.0.113.9, 10.1.2.3") == 200
+    assert status("192.0.2.1", "10.1.2.3, garbage") == 401
+    assert status("203.0.113.9", "10.1.2.3") == 401  # no proxy of ours
+
+
 def test_a_key_dies_with_its_users_membership(api: Api):
     account = api.accounts["alice"]
     account.members.clear()

@@ -279,6 +279,13 @@ def test_what_a_proxy_passes_on_is_from_nowhere(api: Api, header):
     assert ask("127.0.0.1", staff_key(api, READ), **{header: "127.0.0.1"}) == (200, None)
 
 
+@pytest.mark.parametrize("told", ["127.0.0.1", "203.0.113.5", "127.0.0.1, 127.0.0.1", "203.0.113.5, 127.0.0.1"])
+def test_a_proxy_of_ours_does_not_open_it_either(api: Api, settings, told):
+    settings.OMS_TRUSTED_PROXIES = keys.parse_networks("127.0.0.0/8")
+    assert ask("127.0.0.1", x_forwarded_for=told) == (401, "not_authenticated")
+    assert ask("127.0.0.1") == (200, None)
+
+
 def test_networks_are_a_setting(api: Api, monkeypatch):
     monkeypatch.setenv("OMS_METRICS_NETWORKS", "10.1.0.0/16")
     with override_settings(OMS_METRICS_NETWORKS=env_networks("OMS_METRICS_NETWORKS", "")):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from orders.addresses import parse_networks
 from orders.sockets import origins
 
 
@@ -52,6 +53,18 @@ def test_behind_a_proxy_that_ends_tls_the_page_is_https(settings):
 def test_the_header_of_a_proxy_is_not_believed_without_the_setting(settings):
     settings.SECURE_PROXY_SSL_HEADER = None
     assert not origins.is_allowed(scope(x_forwarded_proto="https"), "https://localhost:8000")
+
+
+def test_the_client_is_whom_a_proxy_of_ours_speaks_for(settings):
+    direct = {**scope(x_forwarded_for="198.51.100.1"), "client": ["10.0.0.1", 5]}
+    assert origins.client_of(direct) == "10.0.0.1"
+    assert origins.client_of(scope(x_forwarded_for="198.51.100.1")) is None
+    settings.OMS_TRUSTED_PROXIES = parse_networks("10.0.0.0/8")
+    assert origins.client_of(direct) == "198.51.100.1"
+    assert origins.client_of({**direct, "client": ["203.0.113.5", 5]}) == "203.0.113.5"
+    # A header that comes twice is one list.
+    direct["headers"] += [(b"X-Forwarded-For", b"10.0.0.9")]
+    assert origins.client_of(direct) == "198.51.100.1"
 
 
 @pytest.mark.parametrize(
