@@ -7,10 +7,10 @@ from django.views.generic import RedirectView
 from orders.api import metrics, operations
 
 urlpatterns = [
+    path("api/v1/", include("orders.api.urls")),
     path("healthz", operations.healthz, name="healthz"),
     path("readyz", operations.readyz, name="readyz"),
     path("metrics", metrics.metrics, name="metrics"),
-    path("api/v1/", include("orders.api.urls")),
     path("admin", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
     path("", include("orders.pages.urls")),

@@ -10,15 +10,7 @@ from orders.api.missing import MissingView
 from orders.api.orders import OrderViewSet
 
 urlpatterns = [
-    path("time", operations.TimeView.as_view()),
-    path("status", operations.StatusView.as_view()),
-    path("instruments", InstrumentViewSet.as_view({"get": "list"})),
-    path("instruments/<str:symbol>", InstrumentViewSet.as_view({"get": "retrieve"})),
-    path("instruments/<str:symbol>/book", InstrumentViewSet.as_view({"get": "book"})),
-    path("instruments/<str:symbol>/trades", InstrumentViewSet.as_view({"get": "trades"})),
-    path("instruments/<str:symbol>/ticker", InstrumentViewSet.as_view({"get": "ticker"})),
-    path("tickers", InstrumentViewSet.as_view({"get": "tickers"})),
-    path("instruments/<str:symbol>/candles", CandleViewSet.as_view({"get": "list"})),
+    # In the order of how often they are asked for: Django tries one after the other.
     path("orders", OrderViewSet.as_view({"get": "list", "post": "create", "delete": "cancel_matching"})),
     path("orders/batch", OrderViewSet.as_view({"post": "batch"})),
     path("orders/validate", OrderViewSet.as_view({"post": "validate"})),
@@ -29,6 +21,15 @@ urlpatterns = [
         OrderViewSet.as_view({"get": "retrieve", "patch": "partial_update", "delete": "destroy"}),
     ),
     path("orders/<str:order_id>/events", OrderViewSet.as_view({"get": "events"})),
+    path("time", operations.TimeView.as_view()),
+    path("status", operations.StatusView.as_view()),
+    path("instruments", InstrumentViewSet.as_view({"get": "list"})),
+    path("instruments/<str:symbol>", InstrumentViewSet.as_view({"get": "retrieve"})),
+    path("instruments/<str:symbol>/book", InstrumentViewSet.as_view({"get": "book"})),
+    path("instruments/<str:symbol>/trades", InstrumentViewSet.as_view({"get": "trades"})),
+    path("instruments/<str:symbol>/ticker", InstrumentViewSet.as_view({"get": "ticker"})),
+    path("tickers", InstrumentViewSet.as_view({"get": "tickers"})),
+    path("instruments/<str:symbol>/candles", CandleViewSet.as_view({"get": "list"})),
     path("cancel-after", OrderViewSet.as_view({"post": "cancel_after"})),
     path("account", AccountViewSet.as_view({"get": "retrieve"})),
     path("account/limits", AccountViewSet.as_view({"get": "limits"})),
