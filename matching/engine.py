@@ -213,7 +213,9 @@ class Engine(Executor):
         account_id = command.account_id
         if command.instrument_id != ANY:
             instrument = self.instruments.get(command.instrument_id)
-            if instrument is not None and instrument.phase == NO_CANCEL:
+            if instrument is None:
+                return self.refuse(R_UNKNOWN_SYMBOL)
+            if instrument.phase == NO_CANCEL:
                 return self.refuse(R_TOO_LATE_TO_CANCEL)
         if account_id != ANY:
             account = self.accounts.get(account_id)

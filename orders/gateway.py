@@ -5,8 +5,8 @@ for in any way. The others return once the outcome is durable. All raise ``Probl
 whether the command can have had an effect. Nothing here touches a book or a table.
 """
 
-from collections.abc import Iterator
 from concurrent.futures import Future
+from math import inf
 
 from django.conf import settings
 
@@ -26,9 +26,9 @@ from matching.commands import (
 from matching.values import PHASE_NAMES, R_OPERATOR_REQUEST, R_USER_REQUEST, SECOND_US
 from orders import selectors
 from orders.actors import OPERATE, Actor
-from orders.bus.envelope import REFUSED, Envelope, Outcome
+from orders.bus.envelope import Envelope, Outcome
 from orders.ids import OrderIds
-from orders.outcomes import expect_done, expect_placed
+from orders.outcomes import expect_done, expect_done_everywhere, expect_order_done, expect_placed
 from orders.requests import SIDES, Placing, amend_of, placing_of, rules_of
 from orders.schemas.orders import AmendOrder, PlaceOrder
 from orders.schemas.problems import ProblemError, invalid
@@ -57,6 +57,7 @@ def submit_order(*, actor: Actor, request: PlaceOrder) -> Submission[Outcome]:
     return submit(
         [placing.command],
         lambda outcomes: expect_placed(outcomes[0], actor),
+        shards=[placing.shard_id],
         actor=actor,
         fingerprints=[placing.fingerprint],
         details=[placing.detail],
@@ -84,7 +85,7 @@ def submit_batch(
 
     def finish(outcomes: list[Outcome]) -> list[Outcome | ProblemError]:
         coming = iter(outcomes)
-        return [item if isinstance(item, ProblemError) else _placed(coming, actor) for item in prepared]
+        return [item if isinstance(item, ProblemError) else _placed(item, next(coming), actor) for item in prepared]
 
     if not good:
         nothing: Future[list[Outcome]] = Future()
@@ -93,6 +94,7 @@ def submit_batch(
     return submit(
         [item.command for item in good],
         finish,
+        shards=[item.shard_id for item in good],
         actor=actor,
         fingerprints=[item.fingerprint for item in good],
         details=[item.detail for item in good],
@@ -100,9 +102,9 @@ def submit_batch(
     )
 
 
-def _placed(outcomes: Iterator[Outcome], actor: Actor) -> Outcome | ProblemError:
+def _placed(placing: Placing, outcome: Outcome, actor: Actor) -> Outcome | ProblemError:
     try:
-        return expect_placed(next(outcomes), actor)
+        return expect_placed(outcome, actor, unknown_id=placing.orders[0].order_id)
     except ProblemError as problem:
         return problem
 
@@ -118,9 +120,10 @@ def submit_amend(*, actor: Actor, order_id: int, request: AmendOrder, expected_v
     command = amend_of(row=row, request=request, expected_version=expected_version, now_us=now_us())
     return submit(
         [command],
-        lambda outcomes: expect_done(
-            outcomes[0], actor, order_id=order_id, too_late="too_late_to_amend", row_exists=True
+        lambda outcomes: expect_order_done(
+            outcomes, actor, order_id=order_id, account_id=actor.account_id, too_late="too_late_to_amend"
         ),
+        shards=[row.shard_id],
         actor=actor,
         order_ids=(order_id,),
         order_id=order_id,
@@ -133,21 +136,33 @@ def order_cancel(*, actor: Actor, order_id: int) -> Outcome:
 
 
 def submit_cancel(*, actor: Actor, order_id: int) -> Submission[Outcome]:
-    """The first half of ``order_cancel``. Asks no table."""
+    """The first half of ``order_cancel``. Asks no table where there is one shard."""
+    return _cancel(actor, Cancel(order_id, actor.account_id, R_USER_REQUEST), actor.account_id)
 
-    def finish(outcomes: list[Outcome]) -> Outcome:
-        (outcome,) = outcomes
-        exists = outcome.kind == REFUSED and selectors.order_exists(account_id=actor.account_id, order_id=order_id)
-        return expect_done(outcome, actor, order_id=order_id, too_late="too_late_to_cancel", row_exists=exists)
 
+def _cancel(actor: Actor, command: Cancel, account_id: int | None) -> Submission[Outcome]:
+    """Cancel an order of the account, or (None) of anybody's."""
+    order_id: int = command.order_id
+    shards = _shards_of_order(order_id)
     return submit(
-        [Cancel(order_id, actor.account_id, R_USER_REQUEST)],
-        finish,
+        [command for _ in shards],
+        lambda outcomes: expect_order_done(
+            outcomes, actor, order_id=order_id, account_id=account_id, too_late="too_late_to_cancel"
+        ),
+        shards=shards,
         actor=actor,
         order_ids=(order_id,),
         order_id=order_id,
         expires=False,
     )
+
+
+def _shards_of_order(order_id: int) -> tuple[int, ...]:
+    """The shard of an order; all of them where it is not known yet: a cancel may come while its order is being committed."""
+    if selectors.has_one_shard():
+        return selectors.shard_ids(max_age_seconds=inf)
+    shard_id = selectors.order_shard(order_id=order_id)
+    return selectors.shard_ids() if shard_id is None else (shard_id,)
 
 
 def order_cancel_matching(
@@ -163,7 +178,10 @@ def order_cancel_matching(
 
 
 def submit_cancel_matching(*, actor: Actor, symbol: str | None, side: str | None) -> Submission[Outcome]:
-    """The first half of ``order_cancel_matching``, of the actor's own account. Asks no table where the symbol is remembered."""
+    """The first half of ``order_cancel_matching``, of the actor's own account.
+
+    Asks no table where the symbol is remembered, or without one the shards.
+    """
     if not actor.account_id:
         # 0 would stand for everybody.
         raise invalid("account", "must be given: you act for no account of your own", "required")
@@ -183,20 +201,16 @@ def order_cancel_matching_on_behalf(
 def _cancel_matching(
     actor: Actor, account_id: int, symbol: str | None, side: str | None, reason: int
 ) -> Submission[Outcome]:
-    instrument_id = selectors.instrument_by_symbol(symbol).id if symbol else ANY
-    return _submit_plain(actor, CancelAll(account_id, instrument_id, SIDES[side] if side else ANY_SIDE, reason))
+    wanted_side = SIDES[side] if side else ANY_SIDE
+    if not symbol:
+        return _submit_everywhere(actor, CancelAll(account_id, ANY, wanted_side, reason))
+    info = selectors.instrument_by_symbol(symbol)
+    return _submit_plain(actor, CancelAll(account_id, info.id, wanted_side, reason), info.shard_id)
 
 
 def order_cancel_on_behalf(*, actor: Actor, order_id: int) -> Outcome:
     """An operator's cancel of anybody's order."""
-
-    def finish(outcomes: list[Outcome]) -> Outcome:
-        (outcome,) = outcomes
-        exists = outcome.kind == REFUSED
-        return expect_done(outcome, actor, order_id=order_id, too_late="too_late_to_cancel", row_exists=exists)
-
-    command = Cancel(order_id, reason=R_OPERATOR_REQUEST)
-    return wait(submit([command], finish, actor=actor, order_id=order_id, expires=False))
+    return wait(_cancel(actor, Cancel(order_id, reason=R_OPERATOR_REQUEST), None))
 
 
 def cancel_after(*, actor: Actor, seconds: int) -> Outcome:
@@ -205,25 +219,39 @@ def cancel_after(*, actor: Actor, seconds: int) -> Outcome:
 
 
 def submit_cancel_after(*, actor: Actor, seconds: int) -> Submission[Outcome]:
-    """The first half of ``cancel_after``."""
-    return _submit_plain(actor, CancelAfter(actor.account_id, seconds * SECOND_US))
+    """The first half of ``cancel_after``. Every shard keeps a lease of its own."""
+    return _submit_everywhere(actor, CancelAfter(actor.account_id, seconds * SECOND_US))
 
 
-def _submit_plain(actor: Actor, command: Command, detail: str | None = None) -> Submission[Outcome]:
+def _submit_plain(actor: Actor, command: Command, shard_id: int, detail: str | None = None) -> Submission[Outcome]:
     """A command that is about no one order, has reserved room and does not expire. ``detail`` is kept with its event."""
     return submit(
         [command],
         lambda outcomes: expect_done(outcomes[0], actor),
+        shards=[shard_id],
         actor=actor,
         details=None if detail is None else [detail],
         expires=False,
     )
 
 
-def commands_submit(*, actor: Actor, commands: list[Command]) -> Future[list[Outcome]]:
-    """Submit ready-made commands, to be answered together, without waiting: for tools that keep several groups under way."""
+def _submit_everywhere(actor: Actor, command: Command, detail: str | None = None) -> Submission[Outcome]:
+    """The same command for every shard; the outcome is all of theirs in one."""
+    shards = selectors.shard_ids()
+    return submit(
+        [command for _ in shards],
+        lambda outcomes: expect_done_everywhere(outcomes, shards, actor),
+        shards=shards,
+        actor=actor,
+        details=None if detail is None else [detail for _ in shards],
+        expires=False,
+    )
+
+
+def commands_submit(*, actor: Actor, commands: list[Command], shard_id: int = 0) -> Future[list[Outcome]]:
+    """Submit ready-made commands to be answered together, without waiting: for tools that keep several groups under way."""
     envelope = Envelope(commands, actor_id=actor.user_id or None, received_at=now_us())
-    enqueue(envelope, reserved=False)
+    enqueue(envelope, shard_id=shard_id, reserved=False)
     return envelope.future
 
 
@@ -234,11 +262,17 @@ def _placing(actor: Actor, request: PlaceOrder) -> Placing:
 # Configuration
 
 
-def instrument_define(*, actor: Actor, definition: DefineInstrument) -> Outcome:
-    """Create an instrument or change its rules; id 0 asks for a new one."""
-    if not definition.instrument_id:
+def instrument_define(*, actor: Actor, definition: DefineInstrument, shard_id: int | None = None) -> Outcome:
+    """Create an instrument or change its rules; id 0 asks for a new one, on the shard (None: the first)."""
+    if definition.instrument_id:
+        shard_id = selectors.instrument_by_id(definition.instrument_id).shard_id
+    else:
         definition.instrument_id = selectors.next_instrument_id()
-    outcome = wait(_submit_plain(actor, definition, rules_of(definition)))
+        shards = selectors.shard_ids(max_age_seconds=0)
+        shard_id = shards[0] if shard_id is None else shard_id
+        if shard_id not in shards:
+            raise invalid("shard", "there is no such shard", "unknown_shard")
+    outcome = wait(_submit_plain(actor, definition, shard_id, rules_of(definition)))
     selectors.forget_instruments()
     return outcome
 
@@ -249,7 +283,7 @@ def instrument_set_phase(*, actor: Actor, instrument_id: int, phase: str, lasts_
     ``lasts_seconds``, for phases without trading: it opens by itself after that (0: it does not).
     """
     command = SetPhase(instrument_id, _PHASES[phase], lasts_seconds * SECOND_US)
-    outcome = wait(_submit_plain(actor, command))
+    outcome = wait(_submit_plain(actor, command, selectors.instrument_by_id(instrument_id).shard_id))
     selectors.forget_instruments()
     return outcome
 
@@ -262,14 +296,25 @@ def instrument_set_schedule(
     ``enter_current``: the last of those that are past already is entered now.
     """
     command = SetSchedule(instrument_id, transitions, enter_current)
-    return wait(_submit_plain(actor, command))
+    return wait(_submit_plain(actor, command, selectors.instrument_by_id(instrument_id).shard_id))
 
 
 def account_define(*, actor: Actor, definition: DefineAccount) -> Outcome:
-    """Set state and limits of an account."""
-    return wait(_submit_plain(actor, definition, rules_of(definition)))
+    """Set state and limits of an account, on every shard."""
+    selectors.forget_shards()
+    return wait(_submit_everywhere(actor, definition, rules_of(definition)))
 
 
-def account_transfer(*, actor: Actor, account_id: int, currency: str, amount: int) -> Outcome:
-    """Pay money into an account or (a negative amount) out of it, in units of ``matching.values.MONEY_DECIMALS`` decimals."""
-    return wait(_submit_plain(actor, Transfer(account_id, currency, amount)))
+def account_transfer(
+    *, actor: Actor, account_id: int, currency: str, amount: int, shard_id: int | None = None
+) -> Outcome:
+    """Pay money into an account or (a negative amount) out of it, in units of ``matching.values.MONEY_DECIMALS`` decimals.
+
+    An order is paid with the money of its instrument's shard; ``shard_id`` may be left out where there is one.
+    """
+    shards = selectors.shard_ids(max_age_seconds=0)
+    if shard_id is None and len(shards) == 1:
+        shard_id = shards[0]
+    if shard_id not in shards:
+        raise invalid("shard", "must name one of the shards there are", "unknown_shard")
+    return wait(_submit_plain(actor, Transfer(account_id, currency, amount), shard_id))

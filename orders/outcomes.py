@@ -1,25 +1,28 @@
 """What became of commands: their outcomes as answers, or as problems."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from matching.values import (
+    LAST_OPEN_STATUS,
     OCO_STOP,
     R_LINKED_ORDER_REFUSED,
     R_ORDER_NOT_FOUND,
     R_RATE_LIMITED,
     R_TOO_LATE_TO_AMEND,
     R_TOO_LATE_TO_CANCEL,
+    R_UNKNOWN_SYMBOL,
     REASON_NAMES,
     REJECTED,
     ROLE_NAMES,
 )
 from orders import selectors
 from orders.actors import Actor
-from orders.bus.envelope import CONFLICT, DONE, EXPIRED, FAILED, REFUSED, REPLAYED, UNAVAILABLE, Outcome
+from orders.bus.envelope import CONFLICT, DONE, EXPIRED, FAILED, REFUSED, REPLAYED, UNAVAILABLE, UNKNOWN, Outcome
 from orders.codes import CODES, RETRY_AFTER_SECONDS
 from orders.rates import rate_headers
 from orders.schemas.problems import ProblemError
-from orders.submission import now_us, unavailable
+from orders.submission import now_us, timed_out, unavailable
 
 
 def needs_tables(outcome: Outcome) -> bool:
@@ -34,8 +37,13 @@ def needs_tables(outcome: Outcome) -> bool:
     return is_grown or not selectors.remembered_instrument(order.instrument_id)
 
 
-def expect_placed(outcome: Outcome, actor: Actor) -> Outcome:
-    """DONE and REPLAYED pass, unless the order was refused: then its reason is the problem, now and on every retry."""
+def expect_placed(outcome: Outcome, actor: Actor, *, unknown_id: int | None = None) -> Outcome:
+    """DONE and REPLAYED pass, unless the order was refused: then its reason is the problem, now and on every retry.
+
+    ``unknown_id`` is the order to name where its shard has not answered.
+    """
+    if outcome.kind == UNKNOWN:
+        raise timed_out(unknown_id)
     if outcome.kind == DONE:
         assert outcome.order is not None
         if outcome.order.status == REJECTED:
@@ -67,15 +75,71 @@ def _refused(order: Any, legs: list[Any]) -> ProblemError:
     return ProblemError(REASON_NAMES[order.reason], detail, errors=errors, order_id=order.id)
 
 
-def expect_done(
-    outcome: Outcome, actor: Actor, *, order_id: int | None = None, too_late: str = "", row_exists: bool = False
-) -> Outcome:
-    """DONE passes. ``too_late`` is the problem of an order that is in the tables (``row_exists``) but not open any more."""
+def expect_done(outcome: Outcome, actor: Actor) -> Outcome:
+    """DONE passes."""
     if outcome.kind == DONE:
         return outcome
-    if outcome.kind == REFUSED and outcome.reason == R_ORDER_NOT_FOUND and row_exists:
-        raise ProblemError(too_late, "The order has ended.", order_id=order_id)
-    raise _problem_of(outcome, order_id, actor)
+    raise _problem_of(outcome, None, actor)
+
+
+def expect_order_done(
+    outcomes: list[Outcome], actor: Actor, *, order_id: int, account_id: int | None, too_late: str
+) -> Outcome:
+    """DONE, of any of the shards that were asked, passes. ``too_late`` is the problem of an order that has ended.
+
+    ``account_id`` is whose order it has to be, None for anybody's.
+    """
+    telling = [outcome for outcome in outcomes if outcome.kind == DONE] or [
+        outcome for outcome in outcomes if not _knows_no_order(outcome)
+    ]
+    if telling:
+        if telling[0].kind == DONE:
+            return telling[0]
+        raise _problem_of(telling[0], order_id, actor)
+    order_status = selectors.order_status(order_id=order_id, account_id=account_id)
+    if order_status is None:
+        raise _problem_of(outcomes[0], order_id, actor)
+    if order_status <= LAST_OPEN_STATUS:
+        raise _moving(order_id)
+    raise ProblemError(too_late, "The order has ended.", order_id=order_id)
+
+
+def _knows_no_order(outcome: Outcome) -> bool:
+    return outcome.kind == REFUSED and outcome.reason == R_ORDER_NOT_FOUND
+
+
+def expect_done_everywhere(outcomes: list[Outcome], shards: Sequence[int], actor: Actor) -> Outcome:
+    """All shards' outcomes of one command in one. Where only some have carried it out, the problem says which did what."""
+    done = [outcome for outcome in outcomes if outcome.kind == DONE]
+    canceled = tuple(order_id for outcome in done for order_id in outcome.canceled)
+    due = [outcome.due_at for outcome in done if outcome.due_at]
+    if len(done) == len(outcomes):
+        return Outcome(DONE, canceled=canceled, due_at=min(due, default=0))
+    # What is not known is the worst to be told.
+    failed = sorted((outcome for outcome in outcomes if outcome.kind != DONE), key=lambda one: one.kind != UNKNOWN)
+    problem = _problem_of(failed[0], None, actor)
+    if done:
+        told = ", ".join(_told(shard_id, outcome) for shard_id, outcome in zip(shards, outcomes, strict=True))
+        problem.detail = f"Carried out in part: {told}."
+        problem.outcome = "unknown" if failed[0].kind == UNKNOWN else "accepted"
+        problem.canceled = canceled
+    raise problem
+
+
+def _told(shard_id: int, outcome: Outcome) -> str:
+    """How a command came out on a shard, in words."""
+    if outcome.kind == DONE:
+        return f"shard {shard_id} did" + (f" ({len(outcome.canceled)} orders canceled)" if outcome.canceled else "")
+    if outcome.kind == UNKNOWN:
+        return f"shard {shard_id} has not answered"
+    return f"shard {shard_id} did not"
+
+
+def _moving(order_id: int | None) -> ProblemError:
+    """The problem of a command that came to a shard its instrument has left, or has not come to yet."""
+    # Whoever tries again must look where it is now.
+    selectors.forget_instruments()
+    return unavailable("The instrument is on its way to another shard.", order_id)
 
 
 # The same codes as for an order that has ended, for orders that have not.
@@ -87,6 +151,11 @@ _NOT_NOW = {
 
 def _problem_of(outcome: Outcome, order_id: int | None, actor: Actor) -> ProblemError:
     """The problem of an outcome without effect."""
+    if outcome.kind == UNKNOWN:
+        return timed_out(order_id)
+    if outcome.kind == REFUSED and outcome.reason == R_UNKNOWN_SYMBOL:
+        # The doors know every symbol they let through.
+        return _moving(order_id)
     if outcome.kind == REFUSED:
         headers = rate_headers(actor.account_id, now_us()) if outcome.reason == R_RATE_LIMITED else None
         detail = _NOT_NOW.get(outcome.reason, "")

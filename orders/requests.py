@@ -54,12 +54,13 @@ class Placing(NamedTuple):
     """A new order, or orders that belong together: the command, and what travels with it in the envelope.
 
     ``fingerprint`` is None where there is no client order id to retry with; ``detail`` is JSON of what was asked for where
-    units could not hold it.
+    units could not hold it. ``shard_id`` is its instrument's.
     """
 
     command: Order | OrderGroup
     fingerprint: bytes | None
     detail: str | None
+    shard_id: int
 
     @property
     def orders(self) -> list[Order]:
@@ -112,7 +113,8 @@ def placing_of(*, account_id: int, request: PlaceOrder, new_id: Callable[[], int
         orders += _others(instrument, request, orders[0], new_id)
     fingerprint = fingerprint_of(request) if request.client_order_id else None
     detail = _as_asked(request) if any(order.off_grid for order in orders) else None
-    return Placing(OrderGroup(orders) if len(orders) > 1 else orders[0], fingerprint, detail)
+    command = OrderGroup(orders) if len(orders) > 1 else orders[0]
+    return Placing(command, fingerprint, detail, instrument.shard_id)
 
 
 def _first(

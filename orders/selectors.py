@@ -9,7 +9,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from math import inf
 from threading import Lock, local
+from time import monotonic
 from typing import Any
 
 from django.db import connection
@@ -67,13 +69,26 @@ class InstrumentInfo:
 _instruments_by_symbol: dict[str, InstrumentInfo] = {}
 _instruments_by_id: dict[int, InstrumentInfo] = {}
 _instruments_lock = Lock()
+# The shards there are, and when that was read. Until then: none.
+_shard_ids: tuple[int, ...] = ()
+_shards_read_at = 0.0
+# A command for every shard must not miss one that was added a moment ago by another process.
+SHARDS_SECONDS = 2.0
 
 
 def forget_instruments() -> None:
-    """Drop the cache; the next question reads the table. (What is cached never changes; new instruments are found anyway.)"""
+    """Drop the cache, of shards too; the next question reads the table. (New instruments are found anyway.)"""
+    global _shard_ids
     with _instruments_lock:
         _instruments_by_symbol.clear()
         _instruments_by_id.clear()
+        _shard_ids = ()
+
+
+def forget_shards() -> None:
+    """The same of the shards alone, where a command must not miss the newest."""
+    global _shard_ids
+    _shard_ids = ()
 
 
 def _remember_instruments() -> None:
@@ -82,6 +97,36 @@ def _remember_instruments() -> None:
     with _instruments_lock:
         _instruments_by_symbol.update((info.symbol, info) for info in infos)
         _instruments_by_id.update((info.id, info) for info in infos)
+    _remember_shards()
+
+
+def _remember_shards() -> None:
+    global _shard_ids, _shards_read_at
+    now = monotonic()
+    _shard_ids = tuple(Shard.objects.order_by("id").values_list("id", flat=True)) or (0,)
+    _shards_read_at = now
+
+
+def shard_ids(*, max_age_seconds: float = SHARDS_SECONDS) -> tuple[int, ...]:
+    """The shards there are, ascending; before any engine has ever run, the first alone."""
+    if not remembers_shards(max_age_seconds=max_age_seconds):
+        _remember_shards()
+    return _shard_ids
+
+
+def remembers_shards(*, max_age_seconds: float = SHARDS_SECONDS) -> bool:
+    """Whether ``shard_ids`` would answer without reading the table: for those who must not wait."""
+    return bool(_shard_ids) and monotonic() - _shards_read_at < max_age_seconds
+
+
+def has_one_shard() -> bool:
+    """Whether an order's shard is known without asking which. An order on a newer one is then not found, and asked for."""
+    return len(shard_ids(max_age_seconds=inf)) == 1
+
+
+def remembered_shards() -> int:
+    """How many there are as far as this process knows without reading the table; 0: it does not."""
+    return len(_shard_ids)
 
 
 def instrument_by_symbol(symbol: str) -> InstrumentInfo:
@@ -172,8 +217,17 @@ def order_get(*, account_id: int, order_id: int) -> Order:
     return row
 
 
-def order_exists(*, account_id: int, order_id: int) -> bool:
-    return Order.objects.filter(id=order_id, account_id=account_id).exists()
+def order_status(*, order_id: int, account_id: int | None = None) -> int | None:
+    """The status of an order, of the account or (None) of anybody's; None where there is no such order."""
+    rows = Order.objects.filter(id=order_id)
+    if account_id is not None:
+        rows = rows.filter(account_id=account_id)
+    return rows.values_list("status", flat=True).first()
+
+
+def order_shard(*, order_id: int) -> int | None:
+    """The shard whose engine knows an order; None where it has no row (yet)."""
+    return Order.objects.filter(id=order_id).values_list("shard_id", flat=True).first()
 
 
 def order_by_id(order_id: int) -> Order:

@@ -4,7 +4,7 @@ Services of the write door come in two halves. Preparing and submitting does not
 has nothing else to do ``wait``s for it; a socket goes on and is told by the future.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from time import time_ns
@@ -13,11 +13,13 @@ from typing import Generic, NamedTuple, TypeVar
 from django.db import close_old_connections
 
 from matching.commands import Command
+from orders import selectors
 from orders.actors import Actor
 from orders.bus import bus
-from orders.bus.envelope import Envelope, Outcome
+from orders.bus.envelope import UNAVAILABLE, Envelope, Outcome
 from orders.bus.memory import BusClosed, BusFull
 from orders.codes import RETRY_AFTER_SECONDS
+from orders.gathering import Gathered
 from orders.schemas.problems import ProblemError
 
 # A command not begun after this long is not carried out at all: prices would be stale.
@@ -32,19 +34,22 @@ class Submission(NamedTuple, Generic[Answer]):
     """``finish`` turns the outcomes into the service's answer, or raises ``ProblemError``; it may ask the tables.
 
     ``order_ids`` are the orders the command is about, as far as that is known beforehand; ``order_id`` is the one to name
-    while the outcome is unknown.
+    while the outcome is unknown. ``give_up``, where several shards are to answer, has the future done with what they have
+    said so far.
     """
 
     future: Future[list[Outcome]]
     finish: Callable[[list[Outcome]], Answer]
     order_ids: tuple[int, ...] = ()
     order_id: int | None = None
+    give_up: Callable[[], None] | None = None
 
 
 def submit(
     commands: list[Command],
     finish: Callable[[list[Outcome]], Answer],
     *,
+    shards: Sequence[int],
     actor: Actor,
     fingerprints: list[bytes | None] | None = None,
     details: list[str | None] | None = None,
@@ -54,7 +59,8 @@ def submit(
 ) -> Submission[Answer]:
     """Queue commands that are answered together. Raises ``engine_unavailable`` where nothing was queued.
 
-    Those that do not expire (cancels, configuration) have reserved room in the queue.
+    ``shards`` has one entry a command: where it goes. Those that do not expire (cancels, configuration) have reserved room in
+    the queue.
     """
     now = now_us()
     envelope = Envelope(
@@ -65,18 +71,49 @@ def submit(
         fingerprints=fingerprints,
         details=details,
     )
-    enqueue(envelope, reserved=not expires)
-    return Submission(envelope.future, finish, order_ids, order_id)
+    first = shards[0]
+    if all(shard_id == first for shard_id in shards):
+        enqueue(envelope, shard_id=first, reserved=not expires)
+        return Submission(envelope.future, finish, order_ids, order_id)
+    gathered = _submit_split(envelope, shards, reserved=not expires)
+    return Submission(gathered, finish, order_ids, order_id, gathered.give_up)
 
 
-def enqueue(envelope: Envelope, *, reserved: bool) -> None:
+def _submit_split(envelope: Envelope, shards: Sequence[int], *, reserved: bool) -> Gathered:
+    """Queue each command of an envelope on its shard. Those of a shard that takes none are ``UNAVAILABLE``.
+
+    Raises ``engine_unavailable`` where no shard took any.
+    """
+    places: dict[int, list[int]] = {}
+    for place, shard_id in enumerate(shards):
+        places.setdefault(shard_id, []).append(place)
+    parts: list[tuple[list[int], Future[list[Outcome]]]] = []
+    refusals: list[ProblemError] = []
+    for shard_id, own in places.items():
+        part = envelope.part(own)
+        try:
+            enqueue(part, shard_id=shard_id, reserved=reserved)
+        except ProblemError as problem:
+            refusals.append(problem)
+            part.future.set_result([Outcome(UNAVAILABLE) for _ in own])
+        parts.append((own, part.future))
+    if len(refusals) == len(parts):
+        raise refusals[0]
+    return Gathered(len(shards), parts)
+
+
+def enqueue(envelope: Envelope, *, shard_id: int, reserved: bool) -> None:
     """Hand an envelope to the bus. Raises ``engine_unavailable``."""
     try:
-        bus().submit(envelope, reserved=reserved)
+        bus().submit(envelope, shard_id=shard_id, reserved=reserved)
     except BusFull:
-        raise unavailable("The engine is busy.") from None
+        raise unavailable(f"{_engine(shard_id)} is busy.") from None
     except BusClosed:
-        raise unavailable("The engine is not running.") from None
+        raise unavailable(f"{_engine(shard_id)} is not running.") from None
+
+
+def _engine(shard_id: int) -> str:
+    return f"The engine of shard {shard_id}" if selectors.remembered_shards() > 1 else "The engine"
 
 
 def wait(submission: Submission[Answer]) -> Answer:
@@ -86,7 +123,10 @@ def wait(submission: Submission[Answer]) -> Answer:
     try:
         outcomes = submission.future.result(ANSWER_TIMEOUT_SECONDS)
     except (FutureTimeout, CancelledError):
-        raise timed_out(submission.order_id) from None
+        if submission.give_up is None:
+            raise timed_out(submission.order_id) from None
+        submission.give_up()
+        outcomes = submission.future.result(0)
     return submission.finish(outcomes)
 
 

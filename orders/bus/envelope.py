@@ -15,6 +15,7 @@ CONFLICT = "conflict"  # the client order id is known, with another request
 EXPIRED = "expired"  # it waited past its deadline and was not carried out
 UNAVAILABLE = "unavailable"  # it was not carried out because the engine could not
 FAILED = "failed"  # it was not carried out because the engine stumbled over it
+UNKNOWN = "unknown"  # its shard has not answered, where others have: never said by an engine
 
 
 class OrderRecord:
@@ -215,3 +216,15 @@ class Envelope:
         self.request_id = request_id
         self.place = place
         self.future: Future[list[Outcome]] = Future()
+
+    def part(self, indexes: list[int]) -> "Envelope":
+        """Some of its commands, as an envelope of their own."""
+        return Envelope(
+            [self.commands[index] for index in indexes],
+            actor_id=self.actor_id,
+            received_at=self.received_at,
+            deadline=self.deadline,
+            fingerprints=None if self.fingerprints is None else [self.fingerprints[index] for index in indexes],
+            details=None if self.details is None else [self.details[index] for index in indexes],
+            request_id=self.request_id,
+        )

@@ -27,7 +27,10 @@ class MemoryBus:
     # Whether what was taken and not answered comes again, after ``rewind`` or to the next engine.
     keeps = False
 
-    def __init__(self, capacity: int = MAX_WAITING_COMMANDS, reserve: int = RESERVED_FOR_CANCELS) -> None:
+    def __init__(
+        self, capacity: int = MAX_WAITING_COMMANDS, reserve: int = RESERVED_FOR_CANCELS, shard_id: int = 0
+    ) -> None:
+        self._shard_id = shard_id
         self._capacity = capacity
         self._reserve = reserve
         self._queue: deque[Envelope] = deque()
@@ -58,10 +61,13 @@ class MemoryBus:
             return left
 
     def submit(self, envelope: Envelope, *, shard_id: int = 0, reserved: bool = False) -> None:
-        """Queue an envelope. Raises ``BusFull`` or ``BusClosed``; ``reserved`` is for cancels. There is one shard here."""
+        """Queue an envelope. Raises ``BusFull`` or ``BusClosed``; ``reserved`` is for cancels.
+
+        There is one engine here: any other shard's is not running.
+        """
         count = len(envelope.commands)
         with self._changed:
-            if not self._open:
+            if not self._open or shard_id != self._shard_id:
                 raise BusClosed
             if self._waiting + count > self._capacity + (self._reserve if reserved else 0):
                 raise BusFull

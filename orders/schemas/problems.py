@@ -23,7 +23,11 @@ class FieldError(BaseModel):
 
 
 class Problem(BaseModel):
-    """``application/problem+json``. ``outcome`` says what became of a command; ``order_id`` names the order it is about."""
+    """``application/problem+json``. ``outcome`` says what became of a command; ``order_id`` names the order it is about.
+
+    ``canceled``: the orders that a cancel of several ended where it was carried out in part (``outcome`` is ``accepted``, or
+    ``unknown``).
+    """
 
     type: str
     title: str
@@ -35,6 +39,7 @@ class Problem(BaseModel):
     outcome: Outcome
     request_id: str
     order_id: str | None = None
+    canceled: list[str] | None = None
 
 
 class ProblemError(Exception):
@@ -56,6 +61,7 @@ class ProblemError(Exception):
         self.errors = errors or []
         self.outcome: Outcome = outcome
         self.order_id = order_id
+        self.canceled: tuple[int, ...] = ()
         self.headers = headers or {}
 
     def body(self, request_id: str) -> dict[str, Any]:
@@ -78,6 +84,8 @@ class ProblemError(Exception):
         }
         if self.order_id is not None:
             body["order_id"] = str(self.order_id)
+        if self.canceled:
+            body["canceled"] = [str(order_id) for order_id in self.canceled]
         return body
 
 

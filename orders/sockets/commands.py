@@ -31,10 +31,10 @@ def asks_tables(message: OrderEntry) -> bool:
     if isinstance(message, Place):
         return not selectors.remembered_symbol(message.symbol)
     if isinstance(message, Cancel):
-        return message.order_id is None
-    if isinstance(message, CancelAll):
-        return message.symbol is not None and not selectors.remembered_symbol(message.symbol)
-    return not isinstance(message, ArmCancelAfter)
+        return message.order_id is None or selectors.remembered_shards() != 1
+    if isinstance(message, CancelAll) and message.symbol is not None:
+        return not selectors.remembered_symbol(message.symbol)
+    return not (isinstance(message, CancelAll | ArmCancelAfter) and selectors.remembers_shards())
 
 
 def named_order(message: OrderEntry) -> int | None:

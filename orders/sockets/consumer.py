@@ -169,6 +169,7 @@ class SocketConsumer(AsyncConsumer):
     def _expect(self, task: Command, submission: Submission[Any]) -> None:
         if submission.order_ids:
             self.protocol.entry.about(task.slot, submission.order_ids, submission.order_id)
+        task.slot.give_up = submission.give_up
         self._answers.expect(self, task, submission)
 
     async def _is_still_good(self) -> bool:

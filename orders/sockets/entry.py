@@ -11,6 +11,7 @@ Theory of operation
 """
 
 from collections import deque
+from collections.abc import Callable
 
 from orders.actors import Actor
 from orders.feed.frames import Frame
@@ -24,10 +25,11 @@ MAX_IN_FLIGHT = 1_000
 class Slot:
     """A request: ``weight`` is its number of commands, ``order_ids`` None means it may be about any order.
 
-    ``order_id`` is the one to name where the outcome stays unknown; ``actor`` sent it.
+    ``order_id`` is the one to name where the outcome stays unknown; ``actor`` sent it. ``give_up`` has it answered with what
+    is known so far, where it waits for several shards.
     """
 
-    __slots__ = ("actor", "deadline", "frame", "id", "order_id", "order_ids", "weight")
+    __slots__ = ("actor", "deadline", "frame", "give_up", "id", "order_id", "order_ids", "weight")
 
     def __init__(self, given: MessageId | None, actor: Actor | None, weight: int, deadline: int) -> None:
         self.id = given
@@ -37,6 +39,7 @@ class Slot:
         self.order_ids: tuple[int, ...] | None = None
         self.order_id: int | None = None
         self.frame: Frame | None = None
+        self.give_up: Callable[[], None] | None = None
 
 
 class Entry:
@@ -84,6 +87,7 @@ class Entry:
         if slot.frame is not None:
             return
         slot.frame = frame
+        slot.give_up = None  # it knows the command, which knows the slot: a circle of garbage
         if self._slots[0] is slot:
             self._send_answers()
 

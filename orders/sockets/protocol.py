@@ -316,7 +316,11 @@ class SocketProtocol:
     def tick(self, at: int, *, reads: bool, writes: bool) -> None:
         """About every second: whether the shell reads on, and whether the transport takes what it is given."""
         for slot in self.entry.overdue(at):
-            self.failed(slot, timed_out(slot.order_id))
+            give_up, slot.give_up = slot.give_up, None
+            if give_up is None:
+                self.failed(slot, timed_out(slot.order_id))
+            else:
+                give_up()  # which is answered before the next tick
         if self.close_code is None:
             code = self._patience.spent(at, reads=reads, writes=writes)
             if code is not None:

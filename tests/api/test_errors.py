@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import Future
 from copy import copy
+from typing import Any
 
 import pytest
 from django.db import OperationalError
@@ -265,10 +266,10 @@ def _(api: Api, patch: pytest.MonkeyPatch) -> Answer:
 def lose_answers(patch: pytest.MonkeyPatch) -> None:
     """The engine carries out what it gets, but whoever sent it does not hear of it in time."""
 
-    def submit(envelope: Envelope, *, reserved: bool) -> None:
+    def submit(envelope: Envelope, **options: Any) -> None:
         unheard = copy(envelope)
         unheard.future = Future()
-        bus().submit(unheard, reserved=reserved)
+        bus().submit(unheard, **options)
 
     patch.setattr(submission, "enqueue", submit)
     patch.setattr(submission, "ANSWER_TIMEOUT_SECONDS", 0)

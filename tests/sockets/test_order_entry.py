@@ -281,7 +281,7 @@ def test_any_mixture_of_requests_is_answered_in_order_and_before_its_executions(
 
 def test_a_command_that_is_not_answered_in_time_is_unknown(alice, monkeypatch):
     monkeypatch.setattr("orders.sockets.protocol.ANSWER_TIMEOUT_SECONDS", 0)
-    monkeypatch.setattr(submission, "enqueue", lambda envelope, *, reserved: None)
+    monkeypatch.setattr(submission, "enqueue", lambda envelope, **options: None)
     answer = alice.ask(op="place", id=1, **BUY)
     assert code_of(answer) == "engine_timeout"
     assert answer["problem"]["outcome"] == "unknown" and answer["problem"]["order_id"].isdigit()
@@ -326,10 +326,10 @@ def test_past_the_bound_no_more_are_taken_until_half_are_answered(feed, alice, m
     held, go = [], threading.Event()
     real = submission.enqueue
 
-    def hold(envelope: Any, *, reserved: bool) -> None:
+    def hold(envelope: Any, **options: Any) -> None:
         held.append(envelope)
         if go.is_set():
-            real(envelope, reserved=reserved)
+            real(envelope, **options)
 
     monkeypatch.setattr(submission, "enqueue", hold)
     for number in range(30):
@@ -337,7 +337,7 @@ def test_past_the_bound_no_more_are_taken_until_half_are_answered(feed, alice, m
     assert alice.is_silent() and len(held) == 10
     go.set()
     for envelope in held[:10]:
-        real(envelope, reserved=False)
+        real(envelope, shard_id=0, reserved=False)
     assert [result["id"] for result in hear_results(alice, 30)] == list(range(30))
 
 
@@ -370,9 +370,9 @@ def test_a_command_leaves_nothing_for_the_garbage_collector(alice, monkeypatch):
     futures: list[weakref.ref] = []
     real = submission.enqueue
 
-    def note(envelope: Any, *, reserved: bool) -> None:
+    def note(envelope: Any, **options: Any) -> None:
         futures.append(weakref.ref(envelope.future))
-        real(envelope, reserved=reserved)
+        real(envelope, **options)
 
     monkeypatch.setattr(submission, "enqueue", note)
     gc.disable()

@@ -64,6 +64,7 @@ def make_instrument(
     reference_price: int = 0,
     phase: int = CONTINUOUS,
     breaker_us: int = 0,
+    shard_id: int | None = None,
 ) -> selectors.InstrumentInfo:
     """Define an instrument through the gateway; needs a running engine."""
     base, _, quote = symbol.partition("-")
@@ -84,7 +85,7 @@ def make_instrument(
         phase,
         breaker_us,
     )
-    gateway.instrument_define(actor=OPERATOR, definition=definition)
+    gateway.instrument_define(actor=OPERATOR, definition=definition, shard_id=shard_id)
     return selectors.instrument_by_symbol(symbol)
 
 

@@ -189,7 +189,9 @@ class TwinEngine(Followers):
         self.end(order, reason)
 
     def cancel_all(self, account: int = 0, instrument: int = 0, side: str = "", reason: str = "user_request") -> None:
-        if instrument in self.instruments and self.instruments[instrument].phase == "no_cancel":
+        if instrument and instrument not in self.instruments:
+            return self.refuse("unknown_symbol")
+        if instrument and self.instruments[instrument].phase == "no_cancel":
             return self.refuse("too_late_to_cancel")
         for order in self.by_place():
             wanted = (account in (0, order.account), instrument in (0, order.instrument), side in ("", order.side))

@@ -101,7 +101,9 @@ class Command(BaseCommand):
                 account_id=account.id,
                 instrument_id=instrument.id,
                 new_id=gateway.order_ids.next,
-                submit=lambda commands: gateway.commands_submit(actor=_REPLAYER, commands=commands),
+                submit=lambda commands: gateway.commands_submit(
+                    actor=_REPLAYER, commands=commands, shard_id=instrument.shard_id
+                ),
                 books=books,
                 after=last_event(instrument.shard_id),
             )
