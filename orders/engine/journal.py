@@ -16,7 +16,7 @@ from matching.commands import DefineAccount, DefineInstrument
 from matching.order import Conditions, Order
 from matching.state import Instrument
 from matching.values import NO_ROLE, TRAILING_STOP, UNTRIGGERED
-from orders.batch import Batch, Touched
+from orders.batch import Batch
 from orders.candles import Candle
 from orders.engine import journal_postgres, journal_sqlite, statements
 from orders.models.market import NO_TRAILS
@@ -146,29 +146,41 @@ class Journal:
 
     def _write_orders(self, rows: Any, batch: Batch) -> None:
         new, new_conditional, changed, changed_conditional = [], [], [], []
-        for touched in batch.orders.values():
-            order = touched.order
+        for order, sequence, at, is_new in batch.orders.values():
             conditions = order.conditions
-            if touched.is_new:
-                row = self._order_row(touched)
+            standing = (
+                order.price or None,
+                order.quantity,
+                order.quantity - order.remaining - order.canceled,
+                order.remaining,
+                order.canceled,
+                str(order.notional),
+                order.status,
+                order.reason,
+                order.version,
+                order.priority,
+                sequence,
+                at,
+            )
+            if is_new:
+                birth = self._birth(order)
                 if conditions is None:
-                    new.append((*row, 0, NO_ROLE))
+                    new.append((*birth, *standing, 0, NO_ROLE))
                 else:
-                    terms = _terms(order, conditions)
-                    new_conditional.append((*row, order.hidden, conditions.role, *terms, conditions.group_id or None))
+                    more = (order.hidden, conditions.role, *_terms(order, conditions), conditions.group_id or None)
+                    new_conditional.append((*birth, *standing, *more))
             elif conditions is None:
-                changed.append((*_standing(touched), order.order_id))
+                changed.append((*standing, order.order_id))
             else:
-                changed_conditional.append(
-                    (*_standing(touched), order.hidden, *_terms(order, conditions), order.order_id)
-                )
+                more = (order.hidden, *_terms(order, conditions), order.order_id)
+                changed_conditional.append((*standing, *more))
         rows.insert(statements.NEW_ORDER, new)
         rows.insert(statements.NEW_CONDITIONAL_ORDER, new_conditional)
         rows.update(statements.CHANGED_ORDER, changed)
         rows.update(statements.CHANGED_CONDITIONAL_ORDER, changed_conditional)
 
-    def _order_row(self, touched: Touched) -> tuple[Any, ...]:
-        order = touched.order
+    def _birth(self, order: Order) -> tuple[Any, ...]:
+        """What never changes of an order."""
         return (
             order.order_id,
             order.account_id,
@@ -181,7 +193,6 @@ class Journal:
             order.self_trade_prevention,
             order.post_only,
             order.created_at,
-            *_standing(touched),
         )
 
     def _write_positions(self, rows: Any, batch: Batch) -> None:
@@ -265,25 +276,6 @@ class Journal:
             )
             row = cursor.fetchone()
         return 0 if row is None else row[0] - first
-
-
-def _standing(touched: Touched) -> tuple[Any, ...]:
-    """What may change of any order."""
-    order = touched.order
-    return (
-        order.price or None,
-        order.quantity,
-        order.quantity - order.remaining - order.canceled,
-        order.remaining,
-        order.canceled,
-        str(order.notional),
-        order.status,
-        order.reason,
-        order.version,
-        order.priority,
-        touched.sequence,
-        touched.at,
-    )
 
 
 def _terms(order: Order, conditions: Conditions) -> tuple[int | None, ...]:

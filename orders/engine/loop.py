@@ -182,7 +182,7 @@ class EngineLoop:
             except Exception:
                 log.exception("publishing failed; the tables are right, readers will find the gap")
         for envelope, outcomes in zip(group, applied.outcomes, strict=True):
-            _answer(envelope, outcomes)
+            envelope.future.set_result(outcomes)
 
     # Applying
 
@@ -217,7 +217,7 @@ class EngineLoop:
             for index, command in enumerate(envelope.commands):
                 if engine.next_due <= at:
                     self._advance(envelope, at, batch)
-                outcome = replay(command, envelope, index, wanted, known)
+                outcome = replay(command, envelope, index, wanted, known) if wanted else None
                 if outcome is None:
                     outcome = self._apply_one(command, envelope, index, at, batch)
                     if outcome.kind in (REFUSED, FAILED):
@@ -306,7 +306,11 @@ class EngineLoop:
         """Take a group that held a poison command again, one command at a time. Alone, it is the one refused."""
         extra = _named(group)
         log.error("shard %d: a command failed (%s); isolating it", self.shard_id, error, exc_info=error, extra=extra)
-        accepted = {row.order_id: (row.price, row.quantity, None) for row in self._batch.events if row.kind == ACCEPTED}
+        accepted = {
+            order_id: (price, quantity, None)
+            for _, order_id, _, _, kind, price, quantity, *_ in self._batch.events
+            if kind == ACCEPTED
+        }
         terms: Terms = {**accepted, **self._terms}
         connection.close()
         self.recover()

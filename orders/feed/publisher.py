@@ -9,9 +9,8 @@ from typing import NamedTuple
 
 from matching.auction import Uncross, indicative, is_call
 from matching.engine import Engine
-from matching.order import Order
 from matching.state import Instrument
-from orders.batch import Batch, EventRow
+from orders.batch import Batch
 from orders.models.trading import SEQUENCE_MASK
 
 
@@ -137,11 +136,7 @@ class Publisher:
 
     def publish(self, batch: Batch, epoch: int, sequence: int, at: int) -> None:
         """After the commit: one message to every listener."""
-        executions = tuple(
-            self._execution(row, order)
-            for row, order in zip(batch.events, batch.event_orders, strict=True)
-            if order is not None
-        )
+        executions = self._executions(batch)  # first: positions tell how far each account has come
         message = CommitMessage(
             batch.shard_id,
             epoch,
@@ -206,28 +201,38 @@ class Publisher:
             for (account_id, instrument_id), holding in batch.holdings.items()
         )
 
-    def _execution(self, row: EventRow, order: Order) -> Execution:
-        sequence = row.id & SEQUENCE_MASK
-        previous = self._accounts.get(order.account_id, 0)
-        self._accounts[order.account_id] = sequence
-        return Execution(
-            order.account_id,
-            sequence,
-            previous,
-            row.kind,
-            order.order_id,
-            order.client_order_id,
-            order.instrument_id,
-            order.side,
-            row.price,
-            row.quantity,
-            row.remaining,
-            row.filled,
-            row.status or 0,
-            row.reason,
-            row.other,
-            row.at,
-        )
+    def _executions(self, batch: Batch) -> tuple[Execution, ...]:
+        """What happened to each order. On the path of every order, hence in one function."""
+        accounts = self._accounts
+        told = []
+        for row, order in zip(batch.events, batch.event_orders, strict=True):
+            if order is None:
+                continue
+            number, order_id, account_id, instrument_id, kind, price, quantity, remaining, filled, status = row[:10]
+            reason, other, at = row[10:13]
+            sequence = number & SEQUENCE_MASK
+            previous = accounts.get(account_id, 0)
+            accounts[account_id] = sequence
+            execution = (
+                account_id,
+                sequence,
+                previous,
+                kind,
+                order_id,
+                order.client_order_id,
+                instrument_id,
+                order.side,
+                price,
+                quantity,
+                remaining,
+                filled,
+                status,
+                reason,
+                other,
+                at,
+            )
+            told.append(Execution._make(execution))
+        return tuple(told)
 
 
 def session_of(instrument: Instrument) -> SessionTold:

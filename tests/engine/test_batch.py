@@ -1,10 +1,13 @@
 """What events mean for outcomes and the record: whose doing a step is, which trades are a command's own."""
 
 import json
+import random
+from typing import Any
 
 import pytest
 
-from matching.commands import Amend, Cancel, CancelAll, DefineAccount, SetPhase, Transfer
+from matching.commands import Amend, Cancel, CancelAll, DefineAccount, DefineInstrument, SetPhase, Transfer
+from matching.engine import Engine
 from matching.events import (
     ACCEPTED,
     CANCELED,
@@ -15,10 +18,12 @@ from matching.events import (
     PHASE_CHANGED,
     UNCROSSED,
 )
-from matching.order import Conditions
+from matching.order import Conditions, Order
 from matching.values import (
     AUCTION,
     CONTINUOUS,
+    GTC,
+    IOC,
     R_LINKED_ORDER,
     R_SELF_TRADE,
     SECOND_US,
@@ -28,7 +33,8 @@ from matching.values import (
     UNTRIGGERED,
 )
 from orders import selectors
-from orders.bus.envelope import DONE, REFUSED
+from orders.batch import Batch
+from orders.bus.envelope import DONE, REFUSED, Envelope, OrderRecord, Outcome
 from orders.engine.recovery import recover
 from orders.models import Account, Deposit, Event, Instrument, Shard
 from orders.models import Order as OrderRow
@@ -97,6 +103,39 @@ def test_the_entry_of_a_bracket_that_trades_has_no_level_of_its_own(desk: Desk) 
     told.clear()
     desk.do(desk.bracket(desk.alice, BUY, 105, 110, 90, 4))
     assert sorted(told) == [(SELL, 101), (SELL, 110)]
+
+
+def test_an_arrival_is_recorded_quickly_as_it_is_the_long_way() -> None:
+    """Plain orders that rest, trade, are refused or canceled: where the quick way is taken, both leave the same batch."""
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    rng = random.Random(seed)
+    engine = Engine()
+    engine.apply(1, 1, DefineInstrument(1, "ACME-USD", "ACME", "USD", 2, 3))
+    engine.apply(2, 1, DefineAccount(2, max_rate=1_000))
+    quick, long = Batch(3, engine), Batch(3, engine)
+    arrivals = 0
+    for order_id in range(1, 300):
+        order = Order(order_id, rng.randint(1, 2), 1, rng.randrange(2), rng.randint(98, 102), rng.randint(1, 9))
+        order.time_in_force = rng.choice((GTC, GTC, IOC))
+        envelope = Envelope([order], actor_id=order.account_id, received_at=5)
+        events = engine.apply(engine.next_sequence, order_id, order)
+        detail = rng.choice((None, "{}"))
+        arrivals += [event[0] for event in events] == [ACCEPTED]
+        outcomes = (
+            quick.record(order, events, order_id, envelope, detail),
+            long._record_any(order, events, order_id, envelope, detail),
+        )
+        assert plain(outcomes[0]) == plain(outcomes[1])
+        assert vars(quick) == vars(long)
+    assert arrivals > 50 and quick.trades and quick.rated
+
+
+def plain(outcome: Outcome) -> dict[str, Any]:
+    """All that an outcome says, to compare."""
+    said = {name: getattr(outcome, name) for name in Outcome.__slots__}
+    said["order"] = {name: getattr(outcome.order, name) for name in OrderRecord.__slots__}
+    return said
 
 
 def test_linked_orders_follow_without_a_sender(desk: Desk) -> None:
