@@ -11,6 +11,7 @@ from orders.api.permissions import MARKET_DATA
 from orders.api.rendering import instrument_body, page, trade_body
 from orders.api.schema import documented
 from orders.feed.hub import hub
+from orders.feed.tickers import TickerView
 from orders.models import Instrument
 from orders.schemas.market import (
     BookOut,
@@ -83,9 +84,9 @@ class InstrumentViewSet(ApiViewSet):
         need=MARKET_DATA,
     )
     def tickers(self, request: ApiRequest) -> Response:
-        return Response(
-            page([_ticker(selectors.instrument_by_id(row.id)) for row in selectors.instrument_list()], None)
-        )
+        infos = [selectors.instrument_by_id(row.id) for row in selectors.instrument_list()]
+        views = hub().tickers([info.id for info in infos])
+        return Response(page([_ticker(view, info) for view, info in zip(views, infos, strict=True)], None))
 
     @documented(
         "ticker_get",
@@ -97,7 +98,8 @@ class InstrumentViewSet(ApiViewSet):
     )
     def ticker(self, request: ApiRequest, symbol: str) -> Response:
         """The last 24 hours are 1,440 minutes, the one that runs included. The same as on the WebSocket's channel `ticker`."""
-        return Response(_ticker(selectors.instrument_by_symbol(path_symbol(symbol))))
+        info = selectors.instrument_by_symbol(path_symbol(symbol))
+        return Response(_ticker(hub().ticker(info.id), info))
 
     @documented(
         "trade_list",
@@ -115,8 +117,8 @@ class InstrumentViewSet(ApiViewSet):
         return Response(page([trade_body(row) for row in rows], following))
 
 
-def _ticker(info: InstrumentInfo) -> dict[str, Any]:
-    return {"symbol": info.symbol, **ticker_out(hub().ticker(info.id), info)}
+def _ticker(view: TickerView, info: InstrumentInfo) -> dict[str, Any]:
+    return {"symbol": info.symbol, **ticker_out(view, info)}
 
 
 def _instrument(row: Instrument) -> dict[str, Any]:

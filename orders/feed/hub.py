@@ -2,7 +2,7 @@
 
 import asyncio
 from threading import Lock
-from time import time_ns
+from time import monotonic, sleep, time_ns
 
 from orders import selectors
 from orders.feed.board import Sink
@@ -17,23 +17,32 @@ from orders.schemas.closing import GOING_AWAY
 from orders.schemas.problems import ProblemError
 from orders.selectors import InstrumentInfo
 
+# How long a reader waits for a commit that the tables have and the relay has not brought; then it reads the tables.
+RELAY_PATIENCE_SECONDS = 0.1
+RELAY_LOOK_SECONDS = 0.002
+
 
 class Hub:
     """One per process: see ``hub()``. It can be started again after a stop."""
 
     def __init__(self) -> None:
         self._life: Life | None = None
+        self._relayed = False
         self._lock = Lock()
 
     @property
     def running(self) -> bool:
         return self._life is not None
 
-    def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Begin to follow, in ``loop`` (which may not run yet). Levels are read in the background. Any thread."""
+    def start(self, loop: asyncio.AbstractEventLoop, *, relayed: bool = False) -> None:
+        """Begin to follow, in ``loop`` (which may not run yet). Levels are read in the background. Any thread.
+
+        ``relayed``: commits come from other processes, perhaps after their answers. Then readers wait for them.
+        """
         with self._lock:
             if self._life is not None:
                 raise RuntimeError("the hub is running already")
+            self._relayed = relayed
             self._life = Life(loop)
 
     def stop(self, code: int = GOING_AWAY) -> None:
@@ -49,27 +58,51 @@ class Hub:
         if life is not None:
             life.take(message)
 
+    def suspect(self) -> None:
+        """Commits may have been lost before now: look soon. In the loop."""
+        life = self._life
+        if life is not None:
+            life.suspect()
+
     def book(self, instrument_id: int, depth: int) -> BookView:
         """The top of a book, with every commit in it that was answered before the call. Any thread.
 
         From the tables where the feed does not run or is reading them itself. Raises ``KeyError`` for an unknown id.
         """
-        life = self._life
+        life = self._caught_up(instrument_id)
         view = None if life is None else life.view(instrument_id, depth)
         return view or _view_from_tables(selectors.instrument_by_id(instrument_id), depth)
 
     def instrument(self, instrument_id: int) -> SessionView:
         """Where an instrument's session stands, as fresh as ``book``. Any thread. Raises ``KeyError`` for an unknown id."""
-        life = self._life
+        life = self._caught_up(instrument_id)
         view = None if life is None else life.session(instrument_id)
         return view or _session_from_tables(selectors.instrument_by_id(instrument_id))
 
     def ticker(self, instrument_id: int) -> TickerView:
         """An instrument at a glance, as fresh as ``book``. Any thread but the loop's. Raises ``KeyError`` for an unknown id."""
-        info = selectors.instrument_by_id(instrument_id)
+        return self.tickers([instrument_id])[0]
+
+    def tickers(self, instrument_ids: list[int]) -> list[TickerView]:
+        """The same of several."""
+        life = self._caught_up(*instrument_ids)
+        infos = [selectors.instrument_by_id(instrument_id) for instrument_id in instrument_ids]
+        views = [None if life is None else life.tickers.ask(info) for info in infos]
+        return [view or ticker_of_tables(info) for view, info in zip(views, infos, strict=True)]
+
+    def _caught_up(self, *instrument_ids: int) -> Life | None:
+        """The life, once it has every commit that was answered before the call. None where it does not get there soon."""
         life = self._life
-        view = None if life is None else life.tickers.ask(info)
-        return view or ticker_of_tables(info)
+        if life is None or not self._relayed:
+            return life
+        concerned = {selectors.instrument_by_id(instrument_id).shard_id for instrument_id in instrument_ids}
+        standing = {shard.id: shard.last_sequence for shard in selectors.shard_list() if shard.id in concerned}
+        end = monotonic() + RELAY_PATIENCE_SECONDS
+        while not life.has_come_to(standing):
+            if monotonic() > end:
+                return None
+            sleep(RELAY_LOOK_SECONDS)
+        return life
 
     def heard(self) -> dict[int, tuple[int, int]]:
         """By shard: how far the feed knows, and when the last commit it heard of was (0: none yet). Any thread."""

@@ -39,6 +39,8 @@ from orders.selectors import InstrumentInfo
 log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 5
+# After the way of the commits was interrupted: until it must have brought one that was under way.
+SUSPECT_SECONDS = 1
 # Commits that may wait for the loop. A loop this far behind has lost touch: the oldest go, and everything is read anew.
 MAX_WAITING_COMMITS = 10_000
 
@@ -214,6 +216,20 @@ class Life:
                 self._distrust(shard_id, reason)
             shard.last_beat = shard.heard
 
+    def suspect(self) -> None:
+        """Commits may have been lost, and none has come after them yet: compare with where the engines say they stand."""
+        with self.board.lock:
+            for shard in self.board.shards.values():
+                shard.last_beat = shard.heard
+        self.board.loop.call_later(SUSPECT_SECONDS, self._compare)
+
+    def _compare(self) -> None:
+        if self.board.open:
+            with self.board.lock:
+                self.board.catch_up()
+                self._look_for_silent_loss()
+                self.board.deliver()
+
     # Readers
 
     def view(self, instrument_id: int, depth: int) -> BookView | None:
@@ -221,6 +237,13 @@ class Life:
             self._absorb()
             book = self.books.live(instrument_id)
             return None if book is None else book.view(depth)
+
+    def has_come_to(self, standing: dict[int, int]) -> bool:
+        """Whether every commit up to these sequences (by shard) has been taken in, without a hole. Any thread."""
+        with self.board.lock:
+            self._absorb()
+            shards = [(self.board.shard(shard_id), sequence) for shard_id, sequence in standing.items()]
+            return all(shard.sequence >= sequence and shard.compared >= shard.missed for shard, sequence in shards)
 
     def session(self, instrument_id: int) -> SessionView | None:
         with self.board.lock:

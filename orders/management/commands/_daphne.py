@@ -21,9 +21,20 @@ LAST_ANSWERS_SECONDS = 0.3
 
 
 class WebServer:
-    """Serves until stopped; ``finish`` is then run in a thread, and lets what is under way be answered."""
+    """Serves until stopped; ``finish`` is then run in a thread, and lets what is under way be answered.
 
-    def __init__(self, host: str, port: int, finish: Callable[[], None], say: Callable[[str], None]) -> None:
+    ``say`` prints where it serves; ``relayed`` is the hub's.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        finish: Callable[[], None],
+        say: Callable[[str], None],
+        relayed: bool = False,
+    ) -> None:
         # Imported here: the import installs Twisted's asyncio reactor, which other commands have no use for.
         from oms_project.asgi import application
         from orders.sockets.daphne import Server, reactor
@@ -32,6 +43,7 @@ class WebServer:
         self._reactor = reactor
         self._finish = finish
         self._say = say
+        self._relayed = relayed
         self._host, self._port = host, port
         self._is_stopping = False
         self.loop = reactor._asyncioEventloop
@@ -51,7 +63,7 @@ class WebServer:
         """Returns what went wrong, or ""."""
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signal_number, lambda *_: self.stop(GOING_AWAY))
-        hub().start(self.loop)
+        hub().start(self.loop, relayed=self._relayed)
         gc.collect()
         gc.freeze()
         self._reactor.callWhenRunning(self._say_where)

@@ -66,7 +66,7 @@ class Command(BaseCommand):
         try:
             migrate_if_needed()
             engine.start()
-            server = WebServer(host, port, engine.stop, self._say)
+            server = WebServer(host, port, finish=engine.stop, say=self._say)
             # Whoever keeps the service alive starts it anew when its engine has died.
             engine.on_death = lambda error: server.stop(RESTART)
             if save_interval > 0:
@@ -82,8 +82,8 @@ class Command(BaseCommand):
         """The same without an engine."""
         refuse_to_start_unmigrated()
         watching.start()
-        server = WebServer(host, port, watching.stop, self._say)
-        receiver = Receiver(hub().listener)
+        server = WebServer(host, port, finish=watching.stop, say=self._say, relayed=True)
+        receiver = Receiver(hub().listener, joined=hub().suspect)
         receiver.start(server.loop)
         server.on_stop = receiver.stop
         return server.run()
