@@ -166,6 +166,15 @@ class Outcome:
         self.due_at = due_at
 
 
+class SetShardMode(NamedTuple):
+    """An operator's command to a shard's engine rather than to its books: take cancels and configuration only, or everything.
+
+    It holds for the groups after the one it is in, and outlasts the engine. The core knows nothing of it.
+    """
+
+    cancel_only: bool
+
+
 class Place(NamedTuple):
     """How far a stream of commands is carried out: every entry up to ``entry_id``, and ``done`` commands of the next."""
 
@@ -197,7 +206,7 @@ class Envelope:
 
     def __init__(
         self,
-        commands: list[Command],
+        commands: list[Command | SetShardMode],
         *,
         actor_id: int | None,
         received_at: int,

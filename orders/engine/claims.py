@@ -5,13 +5,13 @@ A group of orders is known by its first order's id; the others have none of thei
 
 from matching.commands import Command, OrderGroup
 from matching.order import Order
-from orders.bus.envelope import CONFLICT, REPLAYED, Envelope, Outcome
+from orders.bus.envelope import CONFLICT, REPLAYED, UNAVAILABLE, Envelope, Outcome, SetShardMode
 
 # (account, client order id) -> (order id, fingerprint of the request)
 Claimed = dict[tuple[int, str], tuple[int, bytes]]
 
 
-def claimant(command: Command) -> Order | None:
+def claimant(command: Command | SetShardMode) -> Order | None:
     """The order that has the client order id of a command; None for commands that place nothing."""
     if isinstance(command, OrderGroup):
         return command.orders[0]
@@ -31,14 +31,22 @@ def wanted_ids(group: list[Envelope]) -> Claimed:
     return wanted
 
 
-def replay(command: Command, envelope: Envelope, index: int, wanted: Claimed, known: Claimed) -> Outcome | None:
-    """The outcome of an order whose client order id belongs to another already (in the tables or in this group)."""
+def replay(
+    command: Command | SetShardMode, envelope: Envelope, index: int, wanted: Claimed, known: Claimed
+) -> Outcome | None:
+    """The outcome of an order whose client order id belongs to another already (in the tables or in this group).
+
+    Where that other of the group was not placed after all, and hence is no longer in ``wanted``, this one was neither.
+    """
     fingerprint = envelope.fingerprints[index] if envelope.fingerprints else None
     order = None if fingerprint is None else claimant(command)
     if order is None:
         return None
     key = (order.account_id, order.client_order_id)
-    order_id, theirs = known.get(key) or wanted[key]
+    first = known.get(key) or wanted.get(key)
+    if first is None:
+        return Outcome(UNAVAILABLE)
+    order_id, theirs = first
     if order_id == order.order_id:
         return None
     return Outcome(REPLAYED if theirs == fingerprint else CONFLICT, order_id=order_id)

@@ -17,6 +17,7 @@ from matching.order import Conditions, Order
 from matching.state import Instrument
 from matching.values import NO_ROLE, TRAILING_STOP, UNTRIGGERED
 from orders.batch import Batch
+from orders.bus.envelope import Place
 from orders.candles import Candle
 from orders.engine import journal_postgres, journal_sqlite, statements
 from orders.models.market import NO_TRAILS
@@ -49,18 +50,27 @@ class Journal:
         self.way: Any = journal_postgres.Rows if connection.vendor == "postgresql" else journal_sqlite.Rows
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """One transaction whose first statement is the fence. Raises ``Fenced``."""
+    def transaction(self, place: Place | None = None) -> Iterator[None]:
+        """One transaction whose first statement is the fence. Raises ``Fenced``.
+
+        ``place`` is where the stream of commands stands once this is committed; None where none is kept.
+        """
+        kept = "" if place is None else ", stream_id = %s, stream_done = %s"
         with transaction.atomic(durable=True):
             with connection.cursor() as cursor:
                 cursor.execute(
-                    "UPDATE orders_shard SET batch = batch + 1 "
+                    f"UPDATE orders_shard SET batch = batch + 1{kept} "
                     "WHERE id = %s AND epoch = %s AND batch = %s AND last_sequence = %s",
-                    [self.shard_id, self.epoch, self.batch, self.last_sequence],
+                    [*(place or ()), self.shard_id, self.epoch, self.batch, self.last_sequence],
                 )
                 if cursor.rowcount != 1:
                     raise Fenced(f"shard {self.shard_id} is no longer at epoch {self.epoch}")
             yield
+
+    def set_cancel_only(self, cancel_only: bool) -> None:
+        """Keep the shard's mode. Call inside ``transaction``."""
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE orders_shard SET cancel_only = %s WHERE id = %s", [cancel_only, self.shard_id])
 
     def committed(self, last_sequence: int) -> None:
         """The batch is durable."""
@@ -70,11 +80,15 @@ class Journal:
     def has_committed(self) -> bool:
         """After an error: whether the batch in question happened all the same. Reads on a fresh connection.
 
+        A server that has lost its client may still be busy with that client's COMMIT, so PostgreSQL is asked for the row's
+        lock: it is given once that transaction has ended, either way. (SQLite's ended with the connection.)
+
         Raises ``Fenced`` where the row is neither before nor after it, and whatever the database raises while it is away.
         """
         connection.close()
+        lock = " FOR UPDATE" if connection.vendor == "postgresql" else ""
         with connection.cursor() as cursor:
-            cursor.execute("SELECT epoch, batch, last_sequence FROM orders_shard WHERE id = %s", [self.shard_id])
+            cursor.execute(f"SELECT epoch, batch FROM orders_shard WHERE id = %s{lock}", [self.shard_id])
             row = cursor.fetchone()
         if row is None or row[0] != self.epoch or row[1] not in (self.batch, self.batch + 1):
             raise Fenced(f"shard {self.shard_id} is no longer at epoch {self.epoch}")

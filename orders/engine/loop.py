@@ -4,8 +4,10 @@ Theory of operation
 -------------------
 * ``run_once`` is one group of commands and returns whether it did work; the thread around it only repeats it.
 * Nobody is answered from memory the database does not have. After any database error the shard's row is read on a fresh
-  connection: either the group committed all the same (answer it) or it did not (throw the memory away, recover, tell the
-  callers that nothing was carried out).
+  connection: either the group committed all the same (answer it) or it did not (throw the memory away, recover).
+* What was not carried out is answered so where the bus has forgotten it. A bus that *keeps* what it carries gives it again,
+  from the place that the last commit wrote beside its rows: then nobody is answered, and it is carried out exactly once. So
+  there every group commits its place, also one without any effect, and an engine that ends leaves the rest to the next.
 * A command that makes the core or the database stumble hurts only itself: the group is taken again, one command at a
   time, and the one that stumbles alone is answered ``FAILED``. A failed assertion is a bug in the core: the shard stops.
 * What is due by itself (an expiry, a lease, a phase change) is a command of nobody's, carried out before any other that comes
@@ -15,23 +17,22 @@ Theory of operation
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from time import monotonic, sleep, time_ns
 
 from django.db import DatabaseError, DataError, IntegrityError, connection
 
-from matching.commands import AdvanceTime, Amend, Command
+from matching.commands import AdvanceTime
 from matching.events import ACCEPTED
-from matching.values import R_DUPLICATE_ORDER_ID, SECOND_US
+from matching.values import SECOND_US
 from orders import status
-from orders.batch import Batch
-from orders.bus.envelope import EXPIRED, FAILED, REFUSED, UNAVAILABLE, Envelope, Outcome
+from orders.bus.envelope import FAILED, UNAVAILABLE, Envelope, Outcome, Place
 from orders.bus.memory import MemoryBus
-from orders.engine.claims import Claimed, claimant, replay, wanted_ids
+from orders.engine.attempt import Attempt, PoisonError, TimersFailed
 from orders.engine.journal import Fenced, Journal
 from orders.engine.recovery import Recovered, recover
-from orders.engine.retrying import Terms, remember, single
+from orders.engine.retrying import Terms, single
 from orders.feed.publisher import Listener, Publisher
+from orders.open_orders import OpenOrders
 
 log = logging.getLogger(__name__)
 
@@ -42,24 +43,6 @@ IDLE_SECONDS = 0.2
 # Between two looks at a database that does not answer, and how long callers wait for the truth about their group: past
 # that they have been told "unknown" anyway.
 RETRY_SECONDS = 0.25
-
-
-class PoisonError(Exception):
-    """A command at which the core or the database stumbled."""
-
-
-class TimersFailed(Exception):
-    """The core or the database stumbled at what was due by itself. No client sent that: the shard must stop."""
-
-
-@dataclass(slots=True)
-class Applied:
-    """A group that is in memory: its outcomes by envelope, and where the shard stands after it."""
-
-    outcomes: list[list[Outcome]]
-    batch: Batch
-    last_sequence: int
-    at: int
 
 
 class EngineLoop:
@@ -82,23 +65,29 @@ class EngineLoop:
         self.state: Recovered
         self.journal: Journal
         self.owned_epoch: int | None = None
-        self._pending: Applied | None = None
-        self._batch: Batch
-        # What the commands of the running group had asked for, where the core may change it.
-        self._terms: Terms = {}
+        # When (monotonic) the loop was last seen to move: whoever watches over it takes one that does not for hung.
+        self.moved_at = monotonic()
+        # The latest group, and whether its commit was begun: then an error leaves open whether it happened.
+        self._attempt: Attempt
+        self._is_committing = False
         self.publisher = Publisher(listeners or [], lambda account_id: self.journal.account_last_sequence(account_id))
         # Told the seconds each commit took, start of transaction to its end.
         self.on_commit: Callable[[int, float], None] = lambda commands, seconds: None
 
     def recover(self) -> None:
-        """Load everything from the database. Raises whatever the database raises.
+        """Load everything from the database and take commands. Raises whatever the database raises, or ``Fenced``."""
+        self.load()
+        self.become_open()
+
+    def load(self, warm: OpenOrders | None = None) -> None:
+        """Load everything from the database; ``warm`` as for ``recovery.recover``. Raises whatever the database raises.
 
         The epoch must be the one this engine began with: recovering into another's would make this one the owner of what
         it has lost. Raises ``Fenced``.
         """
         if self.status.state != status.STALLED:  # each try of a shard that stalls is no news
             self.status.become(status.RECOVERING)
-        self.state = recover(self.shard_id)
+        self.state = recover(self.shard_id, warm)
         if self.owned_epoch not in (None, self.state.epoch):
             raise Fenced(f"shard {self.shard_id} is no longer at epoch {self.owned_epoch}")
         self.owned_epoch = self.state.epoch
@@ -107,17 +96,26 @@ class EngineLoop:
             self.state.engine, self.state.last_sequence, self.state.book_sequences, self.state.trade_sequences
         )
         self.status.sequence = self.state.last_sequence
-        self.status.become(status.OPEN, epoch=self.state.epoch)
+
+    def become_open(self) -> None:
+        """Say what the shard takes."""
+        mode = status.CANCEL_ONLY if self.state.cancel_only else status.OPEN
+        self.status.become(mode, epoch=self.state.epoch)
 
     def run_once(self, timeout_seconds: float = IDLE_SECONDS) -> bool:
         """Carry out one group of what waits, or what is due where nothing does. Returns whether there was any."""
         group = self.bus.take(self.max_group_commands, self._seconds_to_wait(timeout_seconds))
+        self.moved_at = monotonic()
         taken = [envelope for envelope in group if envelope.future.set_running_or_notify_cancel()]
         if not taken and self._is_due():
             taken = [self._reminder()]
         if not taken:
             return False
-        self.process(taken)
+        try:
+            self.process(taken)
+        finally:
+            self.bus.flush()
+            self.moved_at = monotonic()
         return True
 
     def _seconds_to_wait(self, timeout_seconds: float) -> float:
@@ -136,229 +134,206 @@ class EngineLoop:
 
     def process(self, group: list[Envelope]) -> None:
         """Carry out a group and answer it, whatever happens."""
-        now = self.clock()
-        live = []
-        for envelope in group:
-            if envelope.deadline and now > envelope.deadline:
-                _answer(envelope, [Outcome(EXPIRED) for _ in envelope.commands])
-            else:
-                live.append(envelope)
-        if live:
-            self._commit(live)
+        self._commit(group)
 
-    def _commit(self, group: list[Envelope]) -> None:
+    def _commit(self, group: list[Envelope], verdict: str = "") -> bool:
+        """Carry out a group in one transaction; ``verdict`` as for ``Attempt``. Returns whether it was carried out.
+
+        Where it was not, that is answered (or, by a bus that keeps it, the group comes again), and the engine stands as the
+        database does.
+        """
         started = monotonic()
         try:
-            applied = self._apply_durably(group)
+            self._apply_durably(group, verdict)
         except Fenced as error:
             self._give_up(group, str(error))
             raise
         except (PoisonError, DataError, IntegrityError) as error:
-            self._isolate(group, error)
-            return
+            return self._isolate(group, error)
         except DatabaseError as error:
-            self._resolve(group, error)
-            return
+            return self._resolve(group, error)
         except BaseException:
             # A failed assertion, or worse: the memory is not to be trusted and nothing of the group is in the database.
             self._give_up(group, "the engine failed")
             raise
-        self._settle(group, applied)
+        self._settle(self._attempt)
         self.on_commit(sum(len(envelope.commands) for envelope in group), monotonic() - started)
+        return True
 
-    def _settle(self, group: list[Envelope], applied: Applied) -> None:
+    def _apply_durably(self, group: list[Envelope], verdict: str) -> None:
+        """Match the group in memory and commit it. On any exception the memory must be thrown away."""
+        self._is_committing = False
+        attempt = self._attempt = Attempt(self.shard_id, self.state, self.clock(), group, verdict)
+        try:
+            with self.journal.transaction(attempt.place):
+                attempt.match(self.journal)
+                if attempt.is_empty:
+                    raise _NothingToWrite
+                if not attempt.batch.is_empty:
+                    self.publisher.prepare(attempt.batch)
+                    self.journal.write(attempt.batch, attempt.last_sequence, attempt.at)
+                if attempt.cancel_only is not None:
+                    self.journal.set_cancel_only(attempt.cancel_only)
+                self._is_committing = True
+        except _NothingToWrite:
+            pass
+
+    def _settle(self, attempt: Attempt) -> None:
         """The group is durable: remember, publish, answer.
 
         The message is handed to the hub first, which only queues it: so whoever reads the book after the answer sees it.
         """
-        if not applied.batch.is_empty:
-            self.journal.committed(applied.last_sequence)
-            self.state.last_sequence = applied.last_sequence
-            self.state.at = applied.at
-            self.status.sequence = applied.last_sequence
-        if applied.batch.events:
+        state = self.state
+        if not attempt.is_empty:
+            self.journal.committed(attempt.last_sequence)
+            state.place = attempt.place or state.place
+        if not attempt.batch.is_empty:
+            state.last_sequence = attempt.last_sequence
+            state.at = attempt.at
+            self.status.sequence = attempt.last_sequence
+        if attempt.cancel_only is not None:
+            state.cancel_only = attempt.cancel_only
+            self.become_open()
+            log.warning("shard %d: %s", self.shard_id, self.status.state)
+        if attempt.batch.events:
             try:
-                self.publisher.publish(applied.batch, self.state.epoch, applied.last_sequence, applied.at)
+                self.publisher.publish(attempt.batch, state.epoch, attempt.last_sequence, attempt.at)
             except Exception:
                 log.exception("publishing failed; the tables are right, readers will find the gap")
-        for envelope, outcomes in zip(group, applied.outcomes, strict=True):
+        for envelope, outcomes in zip(attempt.group, attempt.outcomes, strict=True):
             envelope.future.set_result(outcomes)
-
-    # Applying
-
-    def _apply_durably(self, group: list[Envelope]) -> Applied:
-        """Match the group in memory and commit it. On any exception the memory must be thrown away."""
-        self._pending = None
-        wanted = wanted_ids(group)
-        try:
-            with self.journal.transaction():
-                known = self.journal.claim(wanted).known if wanted else {}
-                applied = self._apply(group, wanted, known)
-                if applied.batch.is_empty:
-                    raise _NothingToWrite(applied)
-                self.publisher.prepare(applied.batch)
-                self.journal.write(applied.batch, applied.last_sequence, applied.at)
-                self._pending = applied
-        except _NothingToWrite as nothing:
-            return nothing.applied
-        return applied
-
-    def _apply(self, group: list[Envelope], wanted: Claimed, known: Claimed) -> Applied:
-        at = max(self.clock(), self.state.at)
-        engine = self.state.engine
-        batch = self._batch = Batch(self.shard_id, engine)
-        self._terms = {}
-        # The number before the next event's, which is the last that was given.
-        engine.next_sequence = self.state.last_sequence + 1
-        outcomes = []
-        not_placed: list[tuple[int, str]] = []
-        for envelope in group:
-            results = []
-            for index, command in enumerate(envelope.commands):
-                if engine.next_due <= at:
-                    self._advance(envelope, at, batch)
-                outcome = replay(command, envelope, index, wanted, known) if wanted else None
-                if outcome is None:
-                    outcome = self._apply_one(command, envelope, index, at, batch)
-                    if outcome.kind in (REFUSED, FAILED):
-                        order = claimant(command)
-                        if order is not None and order.client_order_id:
-                            not_placed.append((order.account_id, order.client_order_id))
-                results.append(outcome)
-            outcomes.append(results)
-        if not_placed:
-            self.journal.unclaim(not_placed)
-        self.state.tally.take(batch, at)
-        return Applied(outcomes, batch, engine.next_sequence - 1, at)
-
-    def _advance(self, envelope: Envelope, at: int, batch: Batch) -> None:
-        """Let what is due happen before a command: then its events are told apart from the command's own."""
-        engine = self.state.engine
-        reminder = AdvanceTime()
-        scheduled = [instrument.schedule[0][0] for instrument in engine.instruments.values() if instrument.schedule]
-        try:
-            events = engine.apply(engine.next_sequence, at, reminder)
-        except Exception as error:
-            raise TimersFailed(repr(error)) from error
-        # A phase change that a halt outlasts is used up without an event.
-        batch.time_advanced |= any(due <= at for due in scheduled)
-        batch.record(reminder, events, at, envelope)
-
-    def _apply_one(self, command: Command, envelope: Envelope, index: int, at: int, batch: Batch) -> Outcome:
-        engine = self.state.engine
-        remember(command, self._terms)
-        # An amend that is refused leaves no event, and yet may have been counted as a message.
-        amended = engine.orders.get(command.order_id) if isinstance(command, Amend) else None
-        counted = 0 if amended is None else amended.holding.account.rate_at
-        try:
-            events = engine.apply(engine.next_sequence, at, command)
-        except AssertionError:
-            raise
-        except Exception as error:
-            raise PoisonError(f"{type(command).__name__}: {error!r}") from error
-        if amended is not None and amended.holding.account.rate_at != counted:
-            batch.count_message(amended.holding.account)
-        detail = envelope.details[index] if envelope.details else None
-        outcome = batch.record(command, events, at, envelope, detail)
-        if outcome.kind == REFUSED and outcome.reason == R_DUPLICATE_ORDER_ID:
-            return Outcome(FAILED)
-        return outcome
 
     # When something goes wrong
 
-    def _resolve(self, group: list[Envelope], error: Exception) -> None:
-        """The database failed somewhere between BEGIN and the answer to COMMIT: find out which, then go on."""
+    def _resolve(self, group: list[Envelope], error: Exception) -> bool:
+        """The database failed somewhere between BEGIN and the answer to COMMIT: find out which, then go on.
+
+        Returns whether the group was committed.
+        """
         log.error(
             "shard %d: the database failed (%s); finding out whether the group was committed", self.shard_id, error
         )
         self.status.become(status.STALLED, str(error)[:200])
-        pending = self._pending
+        attempt = self._attempt if self._is_committing else None
         while not self.stopping:
+            self.moved_at = monotonic()
             try:
-                committed = pending is not None and self.journal.has_committed()
-                if committed:
-                    assert pending is not None
-                    self._settle(group, pending)
-                    self.status.become(status.OPEN)
-                    self.bus.open()
-                    log.error("shard %d: the group was committed", self.shard_id)
+                happened = attempt is not None and self.journal.has_committed()
+                if happened and attempt is not None:
+                    self._settle(attempt)
                 else:
                     connection.close()
-                    self.recover()
-                    self.bus.open()
-                    log.error("shard %d: the group was not committed; nothing of it was carried out", self.shard_id)
-                    _answer_all(group, Outcome(UNAVAILABLE))
-                return
+                    self.load()
+                self.become_open()
+                self.bus.open()
+                word = "committed" if happened else "not committed; nothing of it was carried out"
+                log.error("shard %d: the group was %s", self.shard_id, word)
+                if not happened:
+                    self._give_back(group)
+                return happened
             except DatabaseError as again:
                 self._stall(again)
                 sleep(RETRY_SECONDS)
-        # Stopping while the database is away: the callers learn nothing, which is "unknown" for them.
+        # Stopping while the database is away: the callers learn nothing, which is "unknown" for them, unless the bus keeps
+        # the group for the next engine.
+        return False
 
     def _stall(self, error: Exception) -> None:
         """The database cannot even be read: take nothing more, and tell those who wait that theirs was not begun."""
         log.error("shard %d: the database is away (%s)", self.shard_id, error)
         self.status.become(status.STALLED, str(error)[:200])
-        for envelope in self.bus.close():
-            if envelope.future.set_running_or_notify_cancel():
+        if not self.bus.keeps:
+            left = self.bus.close()
+            self._send_home(envelope for envelope in left if envelope.future.set_running_or_notify_cancel())
+
+    def _give_back(self, group: Iterable[Envelope]) -> None:
+        """Nothing of these was carried out, and memory is as the database: they come again, or are told so."""
+        if self.bus.keeps:
+            self.bus.rewind(self.state.place)
+        else:
+            self._send_home(group)
+
+    def _send_home(self, group: Iterable[Envelope]) -> None:
+        """Answer that nothing was carried out. Not where the bus keeps it: whoever is next may carry it out yet."""
+        if not self.bus.keeps:
+            for envelope in group:
                 _answer(envelope, [Outcome(UNAVAILABLE) for _ in envelope.commands])
 
-    def _isolate(self, group: list[Envelope], error: Exception) -> None:
-        """Take a group that held a poison command again, one command at a time. Alone, it is the one refused."""
+    def _isolate(self, group: list[Envelope], error: Exception) -> bool:
+        """Take a group that held a poison command again, one command at a time. Alone, it is the one that failed.
+
+        Returns whether all of it was carried out.
+        """
         extra = _named(group)
         log.error("shard %d: a command failed (%s); isolating it", self.shard_id, error, exc_info=error, extra=extra)
         accepted = {
             order_id: (price, quantity, None)
-            for _, order_id, _, _, kind, price, quantity, *_ in self._batch.events
+            for _, order_id, _, _, kind, price, quantity, *_ in self._attempt.batch.events
             if kind == ACCEPTED
         }
-        terms: Terms = {**accepted, **self._terms}
+        terms: Terms = {**accepted, **self._attempt.terms}
         connection.close()
-        self.recover()
+        try:
+            self.recover()
+        except DatabaseError as again:
+            self._is_committing = False  # the commit, if it was begun, was refused
+            return self._resolve(group, again)
         is_single = len(group) == 1 and len(group[0].commands) == 1
         if is_single and isinstance(group[0].commands[0], AdvanceTime):
             self._give_up(group, "what is due cannot be carried out")
             raise TimersFailed(str(error)) from error
         if is_single and not self._is_due():
-            _answer_all(group, Outcome(FAILED))
-            return
+            return self._commit(group, FAILED)
         left = deque(group)
         try:
-            if self._is_due():
-                # First what nobody sent, so that it is not taken for a command's fault.
-                self._commit([self._reminder()])
-            while left:
-                self._commit_one_by_one(left.popleft(), terms)
+            # First what nobody sent, so that it is not taken for a command's fault.
+            goes_on = not self._is_due() or self._commit([self._reminder()]) or not self.bus.keeps
+            while left and goes_on:
+                goes_on = self._commit_one_by_one(left.popleft(), terms) or not self.bus.keeps
+            return goes_on
         finally:
-            _answer_all(left, Outcome(UNAVAILABLE))
+            self._send_home(left)
 
-    def _commit_one_by_one(self, envelope: Envelope, terms: Terms) -> None:
+    def _commit_one_by_one(self, envelope: Envelope, terms: Terms) -> bool:
+        """Returns whether all of it was carried out, as far as a bus that keeps it cares: else it comes again from there."""
+        if not envelope.commands:
+            return self._commit([envelope])
         singles = [single(envelope, index, terms) for index in range(len(envelope.commands))]
         begun: list[Envelope] = []
+        carried_out = False
         try:
             for alone in singles:
                 begun.append(alone)
-                self._commit([alone])
+                if envelope.place is not None:
+                    is_last = alone is singles[-1]
+                    alone.place = envelope.place if is_last else _next_place(self.state.place)
+                carried_out = self._commit([alone])
+                if self.bus.keeps and not carried_out:
+                    break
         finally:
             # What was begun and has no answer is unknown, and so is its envelope: the sender waits in vain.
-            if all(alone.future.done() for alone in begun):
+            if all(alone.future.done() for alone in begun) and (len(begun) == len(singles) or not self.bus.keeps):
                 outcomes = [alone.future.result(0)[0] for alone in begun]
                 _answer(envelope, outcomes + [Outcome(UNAVAILABLE)] * (len(singles) - len(begun)))
+        return carried_out
 
     def _give_up(self, group: list[Envelope], why: str) -> None:
         self.status.become(status.STOPPED, why)
-        _answer_all(group, Outcome(UNAVAILABLE))
+        self._send_home(group)
 
 
 class _NothingToWrite(Exception):
     """Rolls back a transaction in which no command had an effect."""
 
-    def __init__(self, applied: Applied) -> None:
-        self.applied = applied
+
+def _next_place(place: Place) -> Place:
+    """One command further."""
+    return Place(place.entry_id, place.done + 1)
 
 
 def _named(group: list[Envelope]) -> dict[str, object]:
     """What a line of the log says of the one command of a group; nothing where there are several."""
-    if len(group) > 1 or len(group[0].commands) > 1:
+    if len(group) > 1 or len(group[0].commands) != 1:
         return {}
     command = group[0].commands[0]
     return {"command": type(command).__name__, "order_id": getattr(command, "order_id", None)}
@@ -367,8 +342,3 @@ def _named(group: list[Envelope]) -> dict[str, object]:
 def _answer(envelope: Envelope, outcomes: list[Outcome]) -> None:
     if not envelope.future.done():
         envelope.future.set_result(outcomes)
-
-
-def _answer_all(group: Iterable[Envelope], outcome: Outcome) -> None:
-    for envelope in group:
-        _answer(envelope, [outcome for _ in envelope.commands])

@@ -18,14 +18,15 @@ from matching.engine import Engine
 from matching.image import give_best
 from matching.state import Account
 from orders import selectors, snapshots
+from orders.bus.envelope import Place
 from orders.engine.tally import Tally
 from orders.fields import datetime_to_micros
 from orders.instruments import instrument_of_row
 from orders.models import Account as AccountRow
 from orders.models import Deposit, Lease, Position, Shard
 from orders.models import Instrument as InstrumentRow
-from orders.models.market import NO_TRAILS
-from orders.open_orders import OpenOrders, totals_in_rows
+from orders.models.market import NO_ENTRY, NO_TRAILS
+from orders.open_orders import OpenOrders, Totals, totals_in_rows
 
 log = logging.getLogger(__name__)
 
@@ -39,24 +40,43 @@ class Recovered:
     batch: int
     last_sequence: int
     at: int
+    # Where the stream of commands stands, and whether only cancels are taken.
+    place: Place = Place(NO_ENTRY)
+    cancel_only: bool = False
     book_sequences: dict[int, int] = field(default_factory=dict)
     trade_sequences: dict[int, int] = field(default_factory=dict)
     tally: Tally = field(default_factory=Tally)
 
 
-def take_over(shard_id: int) -> None:
-    """Begin a new epoch: from here on every older engine of the shard is fenced off."""
-    with transaction.atomic(durable=True), connection.cursor() as cursor:
+def add_shard(shard_id: int) -> None:
+    """See to it that the shard has a row."""
+    with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO orders_shard (id, epoch, batch, last_sequence, at) VALUES (%s, 0, 0, 0, 0) "
             "ON CONFLICT DO NOTHING",
             [shard_id],
         )
-        cursor.execute("UPDATE orders_shard SET epoch = epoch + 1 WHERE id = %s", [shard_id])
 
 
-def recover(shard_id: int) -> Recovered:
-    """Rebuild the shard's engine from the database, in one consistent read."""
+def take_over(shard_id: int, lock_seconds: float | None = None) -> int:
+    """Begin a new epoch, and return it: from here on every older engine of the shard is fenced off.
+
+    ``lock_seconds`` bounds how long (on PostgreSQL) to wait for a batch that an older engine is writing.
+    """
+    with transaction.atomic(durable=True), connection.cursor() as cursor:
+        if lock_seconds is not None:
+            cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{int(lock_seconds * 1000)}ms"])
+        add_shard(shard_id)
+        cursor.execute("UPDATE orders_shard SET epoch = epoch + 1 WHERE id = %s RETURNING epoch", [shard_id])
+        epoch: int = cursor.fetchone()[0]
+    return epoch
+
+
+def recover(shard_id: int, warm: OpenOrders | None = None) -> Recovered:
+    """Rebuild the shard's engine from the database, in one consistent read.
+
+    ``warm`` is a standby's copy of the open orders, which only what is newer has to be added to; the engine takes it over.
+    """
     started = perf_counter()
     gc_was_enabled = gc.isenabled()
     # A million young objects would be walked through again and again, for nothing: none of them is garbage.
@@ -64,7 +84,7 @@ def recover(shard_id: int) -> Recovered:
     try:
         with selectors.consistent_read():
             shard = Shard.objects.get(id=shard_id)
-            orders = _open_orders(shard)
+            orders = _open_orders(shard, warm)
             recovered = build(shard, orders)
     finally:
         if gc_was_enabled:
@@ -80,33 +100,46 @@ def recover(shard_id: int) -> Recovered:
     return recovered
 
 
-def _open_orders(shard: Shard) -> OpenOrders:
+def _open_orders(shard: Shard, warm: OpenOrders | None) -> OpenOrders:
     expected = totals_in_rows(shard.id)
+    if warm is not None and _agrees(warm, shard, expected, "what the standby followed", "saved books or rows"):
+        return warm
     loaded = snapshots.load_latest(shard.id)
     if loaded is not None:
         orders, skipped = loaded
         for line in skipped:
             log.error("%s: skipped", line)
-        if orders.sequence:
-            orders.advance(shard.last_sequence)
-            if orders.totals() == expected:
-                return orders
-            log.error(
-                "shard %d: saved books plus newer rows give %s, the open rows say %s; starting from the rows alone",
-                shard.id,
-                orders.totals(),
-                expected,
-            )
+        if orders.sequence and _agrees(orders, shard, expected, "saved books", "the rows alone"):
+            return orders
     orders = OpenOrders(shard.id)
     orders.load_rows(shard.last_sequence)
     assert orders.totals() == expected, "one consistent read must agree with itself"
     return orders
 
 
+def _agrees(orders: OpenOrders, shard: Shard, expected: Totals, name: str, instead: str) -> bool:
+    """Bring open orders up to date. Whether they then are what the rows say; otherwise it is told."""
+    orders.advance(shard.last_sequence)
+    found = orders.totals()
+    if found != expected:
+        log.error(
+            "shard %d: %s plus newer rows give %s, the open rows say %s; starting from %s",
+            shard.id,
+            name,
+            found,
+            expected,
+            instead,
+        )
+    return found == expected
+
+
 def build(shard: Shard, orders: OpenOrders) -> Recovered:
     """The engine of a shard with these open orders; everything else comes from the rows."""
     engine = Engine()
-    recovered = Recovered(engine, shard.epoch, shard.batch, shard.last_sequence, shard.at)
+    place = Place(shard.stream_id, shard.stream_done)
+    recovered = Recovered(
+        engine, shard.epoch, shard.batch, shard.last_sequence, shard.at, place, shard.cancel_only
+    )
     for account_row in AccountRow.objects.all():
         account = engine.accounts[account_row.id] = Account(
             account_row.id,

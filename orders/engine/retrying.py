@@ -6,7 +6,7 @@ a day's end that was looked up, a bracket child's quantity) is copied before the
 
 from matching.commands import Command, OrderGroup
 from matching.order import Conditions, Order
-from orders.bus.envelope import Envelope
+from orders.bus.envelope import Envelope, SetShardMode
 
 # Price, quantity and conditions by order id.
 Terms = dict[int, tuple[int, int, Conditions | None]]
@@ -30,12 +30,13 @@ def single(envelope: Envelope, index: int, terms: Terms) -> Envelope:
         deadline=envelope.deadline,
         fingerprints=[envelope.fingerprints[index]] if envelope.fingerprints else None,
         details=[envelope.details[index]] if envelope.details else None,
+        request_id=envelope.request_id,
     )
     alone.future.set_running_or_notify_cancel()
     return alone
 
 
-def _as_it_came(command: Command, terms: Terms) -> Command:
+def _as_it_came(command: Command | SetShardMode, terms: Terms) -> Command | SetShardMode:
     if isinstance(command, Order):
         return _order_as_it_came(command, terms)
     if isinstance(command, OrderGroup):

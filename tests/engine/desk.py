@@ -104,8 +104,8 @@ def fail_once(monkeypatch: pytest.MonkeyPatch, when: str) -> None:
     original = Journal.transaction
     left = [1]
 
-    def transaction(self: Journal) -> Any:
-        real = original(self)
+    def transaction(self: Journal, *place: Any) -> Any:
+        real = original(self, *place)
 
         class Context:
             def __enter__(self) -> None:

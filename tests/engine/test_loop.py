@@ -177,7 +177,7 @@ def test_recovering_does_not_take_back_what_another_owns(desk: Desk, monkeypatch
     """The database fails, and meanwhile another engine has begun: this one must not adopt the other's epoch."""
     take_over(0)
 
-    def unreachable(self: Journal) -> Any:
+    def unreachable(self: Journal, place: Any) -> Any:
         raise OperationalError("connection lost")
 
     monkeypatch.setattr(Journal, "transaction", unreachable)
@@ -245,11 +245,11 @@ def test_a_shard_that_stalls_says_so_once(desk: Desk, monkeypatch: pytest.Monkey
     original = loop.recover
     left = [1, 2, 3]
 
-    def recover(shard_id: int) -> Any:
+    def recover(*arguments: Any) -> Any:
         if left:
             left.pop()
             raise OperationalError("could not connect")
-        return original(shard_id)
+        return original(*arguments)
 
     monkeypatch.setattr(loop, "recover", recover)
     monkeypatch.setattr(loop, "RETRY_SECONDS", 0.01)
