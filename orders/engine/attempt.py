@@ -1,10 +1,13 @@
-"""One attempt at a group of commands: what becomes of it in memory, before it is durable. On any exception it is thrown away."""
+"""One attempt at a group of commands: what becomes of it in memory, before it is durable.
+
+On any exception the memory is thrown away, and the attempt with it.
+"""
 
 from matching.commands import AdvanceTime, Amend, Command, OrderGroup
 from matching.order import Order
 from matching.values import R_DUPLICATE_ORDER_ID
 from orders.batch import Batch
-from orders.bus.envelope import DONE, EXPIRED, FAILED, REFUSED, UNAVAILABLE, Envelope, Outcome, Place, SetShardMode
+from orders.bus.envelope import DONE, EXPIRED, FAILED, REFUSED, UNAVAILABLE, Envelope, Outcome, SetShardMode
 from orders.engine.claims import Claimed, claimant, replay, wanted_ids
 from orders.engine.journal import Journal
 from orders.engine.recovery import Recovered

@@ -85,13 +85,8 @@ def connect(**options: Any) -> psycopg.Connection[Any]:
 def check_database() -> list[str]:
     """Why this PostgreSQL is not fit to keep orders; nothing where it is. Raises ``Pooled``, ``psycopg.Error``."""
     with connect() as session:
-        found = {
-            name: value
-            for name, value in session.execute(
-                "SELECT name, setting FROM pg_settings WHERE name = ANY(%s)",
-                [[*_WANTED_ON, "synchronous_commit", "transaction_read_only", "in_hot_standby"]],
-            )
-        }
+        names = [*_WANTED_ON, "synchronous_commit", "transaction_read_only", "in_hot_standby"]
+        found = dict(session.execute("SELECT name, setting FROM pg_settings WHERE name = ANY(%s)", [names]).fetchall())
     problems = [f"{name} is off: set it to on" for name in _WANTED_ON if found[name] != "on"]
     if found["synchronous_commit"] == "off":
         problems.append("synchronous_commit is off: an answered order may be lost")

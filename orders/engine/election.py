@@ -166,5 +166,3 @@ class Election:
         except psycopg.Error:
             self.close()
             raise
-
-

@@ -18,6 +18,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 from time import monotonic, sleep, time_ns
+from typing import Protocol
 
 from django.db import DatabaseError, DataError, IntegrityError, connection
 
@@ -26,7 +27,6 @@ from matching.events import ACCEPTED
 from matching.values import SECOND_US
 from orders import status
 from orders.bus.envelope import FAILED, UNAVAILABLE, Envelope, Outcome, Place
-from orders.bus.memory import MemoryBus
 from orders.engine.attempt import Attempt, PoisonError, TimersFailed
 from orders.engine.journal import Fenced, Journal
 from orders.engine.recovery import Recovered, recover
@@ -45,13 +45,27 @@ IDLE_SECONDS = 0.2
 RETRY_SECONDS = 0.25
 
 
+class EngineBus(Protocol):
+    """What the loop needs of a bus. Where it ``keeps``, what was taken and not carried out comes again after ``rewind``."""
+
+    keeps: bool
+
+    @property
+    def waiting_commands(self) -> int: ...
+    def open(self) -> None: ...
+    def close(self) -> list[Envelope]: ...
+    def take(self, max_commands: int, timeout_seconds: float) -> list[Envelope]: ...
+    def flush(self) -> None: ...
+    def rewind(self, place: Place) -> None: ...
+
+
 class EngineLoop:
     """One shard's engine between bus and database. Make it, ``recover()``, then ``run_once()`` again and again."""
 
     def __init__(
         self,
         shard_id: int,
-        bus: MemoryBus,
+        bus: EngineBus,
         listeners: list[Listener] | None = None,
         clock: Callable[[], int] = lambda: time_ns() // 1000,
         max_group_commands: int = MAX_GROUP_COMMANDS,

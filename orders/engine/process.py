@@ -12,7 +12,7 @@ Theory of operation
 
 import gc
 import logging
-from time import sleep
+from time import monotonic, sleep
 from typing import Protocol
 
 from django.db import DatabaseError, connection
@@ -39,7 +39,7 @@ class KeptBus(EngineBus, Protocol):
     """A bus that keeps what it carries, for whoever runs the shard."""
 
     def begin(self, place: Place) -> None:
-        """Connect and stand there. Raises ``OSError``-like errors of its own while the other end is away."""
+        """Connect and stand there. Raises errors of its own while the other end is away."""
 
     def disconnect(self) -> None: ...
 
@@ -63,6 +63,7 @@ class ShardProcess:
         self.lease: LeaseKeeper | None = None
         self._bus_errors = bus_errors
         self._election = Election(shard_id, self.owner)
+        self._standby = Standby(self._election)
         self._lost: Exception | None = None
 
     def stop(self) -> None:
@@ -80,11 +81,10 @@ class ShardProcess:
     def run(self) -> None:
         """Returns when stopped. Raises what ended it otherwise: ``Fenced``, ``LostShard``, a failed assertion."""
         add_shard(self.shard_id)
-        standby = Standby(self._election)
         try:
-            won = standby.wait(lambda: self.loop.stopping, self._say_standby)
+            won = self._standby.wait(lambda: self.loop.stopping, self._say_standby)
             if won is not None:
-                self._own(won, standby)
+                self._own(won)
         finally:
             self.bus.disconnect()
             self._election.close()
@@ -93,7 +93,13 @@ class ShardProcess:
     def _say_standby(self) -> None:
         log.info("shard %d: standby", self.shard_id)
 
-    def _own(self, won: Won, standby: Standby) -> None:
+    @property
+    def standby_sequence(self) -> int:
+        """As of which event a standby's copy of the open orders is; 0 where it has none."""
+        orders = self._standby.orders
+        return 0 if orders is None else orders.sequence
+
+    def _own(self, won: Won) -> None:
         self.loop.status.become(status.RECOVERING)
         epoch = self._begin_epoch(won)
         if epoch is None:
@@ -101,7 +107,7 @@ class ShardProcess:
         self.lease = LeaseKeeper(self._election, self.loop, epoch, self._has_lost)
         self.lease.start()
         try:
-            self._begin(epoch, standby)
+            self._begin(epoch)
             while not self.loop.stopping:
                 self.loop.run_once()
             if self._lost is not None:
@@ -132,19 +138,19 @@ class ShardProcess:
                     self._election.end_sessions(won.before)
         return None
 
-    def _begin(self, epoch: int, standby: Standby) -> None:
+    def _begin(self, epoch: int) -> None:
         """Recover and stand where the last commit left the stream."""
         self.loop.owned_epoch = epoch
         while not self.loop.stopping:
             try:
-                self.loop.load(standby.orders)
+                self.loop.load(self._standby.orders)
                 break
             except DatabaseError as error:
                 log.error("shard %d: cannot recover yet: %s", self.shard_id, str(error).strip())
                 connection.close()
-                standby.orders = None
+                self._standby.orders = None
                 sleep(RETRY_SECONDS)
-        standby.orders = None
+        self._standby.orders = None
         gc.collect()
         gc.freeze()
         while not self.loop.stopping:
@@ -158,6 +164,7 @@ class ShardProcess:
                 if self.loop.status.detail != str(error)[:200]:
                     log.error("shard %d: the bus is away: %s", self.shard_id, error)
                 self.loop.status.become(status.RECOVERING, str(error)[:200])
+                self.loop.moved_at = monotonic()
                 sleep(RETRY_SECONDS)
 
     def _resign(self, epoch: int) -> None:
@@ -168,5 +175,3 @@ class ShardProcess:
             self._election.resign(epoch=epoch, state=status.STOPPED, detail=self.loop.status.detail)
         except Exception as error:
             log.warning("shard %d: the lock was not let go in order: %s", self.shard_id, error)
-
-

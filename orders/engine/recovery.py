@@ -25,7 +25,7 @@ from orders.instruments import instrument_of_row
 from orders.models import Account as AccountRow
 from orders.models import Deposit, Lease, Position, Shard
 from orders.models import Instrument as InstrumentRow
-from orders.models.market import NO_ENTRY, NO_TRAILS
+from orders.models.market import NO_TRAILS
 from orders.open_orders import OpenOrders, Totals, totals_in_rows
 
 log = logging.getLogger(__name__)
@@ -41,8 +41,8 @@ class Recovered:
     last_sequence: int
     at: int
     # Where the stream of commands stands, and whether only cancels are taken.
-    place: Place = Place(NO_ENTRY)
-    cancel_only: bool = False
+    place: Place
+    cancel_only: bool
     book_sequences: dict[int, int] = field(default_factory=dict)
     trade_sequences: dict[int, int] = field(default_factory=dict)
     tally: Tally = field(default_factory=Tally)
@@ -137,9 +137,7 @@ def build(shard: Shard, orders: OpenOrders) -> Recovered:
     """The engine of a shard with these open orders; everything else comes from the rows."""
     engine = Engine()
     place = Place(shard.stream_id, shard.stream_done)
-    recovered = Recovered(
-        engine, shard.epoch, shard.batch, shard.last_sequence, shard.at, place, shard.cancel_only
-    )
+    recovered = Recovered(engine, shard.epoch, shard.batch, shard.last_sequence, shard.at, place, shard.cancel_only)
     for account_row in AccountRow.objects.all():
         account = engine.accounts[account_row.id] = Account(
             account_row.id,
