@@ -8,8 +8,6 @@ whether the command can have had an effect. Nothing here touches a book or a tab
 from concurrent.futures import Future
 from math import inf
 
-from django.conf import settings
-
 from matching.commands import (
     ANY,
     ANY_SIDE,
@@ -32,11 +30,11 @@ from orders.outcomes import expect_done, expect_done_everywhere, expect_order_do
 from orders.requests import SIDES, Placing, amend_of, placing_of, rules_of
 from orders.schemas.orders import AmendOrder, PlaceOrder
 from orders.schemas.problems import ProblemError, invalid
-from orders.submission import Submission, enqueue, now_us, submit, wait
+from orders.submission import Submission, enqueue, node, now_us, submit, wait
 
 _PHASES = {name: value for value, name in enumerate(PHASE_NAMES)}
 
-order_ids = OrderIds(getattr(settings, "OMS_NODE", 0))
+order_ids = OrderIds(node)
 
 
 # Orders

@@ -108,8 +108,16 @@ def enqueue(envelope: Envelope, *, shard_id: int, reserved: bool) -> None:
         bus().submit(envelope, shard_id=shard_id, reserved=reserved)
     except BusFull:
         raise unavailable(f"{_engine(shard_id)} is busy.") from None
-    except BusClosed:
-        raise unavailable(f"{_engine(shard_id)} is not running.") from None
+    except BusClosed as closed:
+        raise unavailable(str(closed) or f"{_engine(shard_id)} is not running.") from None
+
+
+def node() -> int:
+    """This process's own number for order ids. Raises ``engine_unavailable`` where it has none."""
+    try:
+        return bus().node()
+    except BusClosed as closed:
+        raise unavailable(str(closed)) from None
 
 
 def _engine(shard_id: int) -> str:

@@ -46,6 +46,10 @@ class MemoryBus:
     def waiting_commands(self) -> int:
         return self._waiting
 
+    def node(self) -> int:
+        """The number for order ids: nobody else makes any."""
+        return 0
+
     def open(self) -> None:
         with self._changed:
             self._open = True
