@@ -6,7 +6,6 @@ whether the command can have had an effect. Nothing here touches a book or a tab
 """
 
 from concurrent.futures import Future
-from math import inf
 
 from matching.commands import (
     ANY,
@@ -30,6 +29,8 @@ from orders.outcomes import expect_done, expect_done_everywhere, expect_order_do
 from orders.requests import SIDES, Placing, amend_of, placing_of, rules_of
 from orders.schemas.orders import AmendOrder, PlaceOrder
 from orders.schemas.problems import ProblemError, invalid
+from orders.shards import forget as forget_shards
+from orders.shards import shard_ids, shards_of_order
 from orders.submission import Submission, enqueue, node, now_us, submit, wait
 
 _PHASES = {name: value for value, name in enumerate(PHASE_NAMES)}
@@ -141,7 +142,7 @@ def submit_cancel(*, actor: Actor, order_id: int) -> Submission[Outcome]:
 def _cancel(actor: Actor, command: Cancel, account_id: int | None) -> Submission[Outcome]:
     """Cancel an order of the account, or (None) of anybody's."""
     order_id: int = command.order_id
-    shards = _shards_of_order(order_id)
+    shards = shards_of_order(order_id)
     return submit(
         [command for _ in shards],
         lambda outcomes: expect_order_done(
@@ -153,14 +154,6 @@ def _cancel(actor: Actor, command: Cancel, account_id: int | None) -> Submission
         order_id=order_id,
         expires=False,
     )
-
-
-def _shards_of_order(order_id: int) -> tuple[int, ...]:
-    """The shard of an order; all of them where it is not known yet: a cancel may come while its order is being committed."""
-    if selectors.has_one_shard():
-        return selectors.shard_ids(max_age_seconds=inf)
-    shard_id = selectors.order_shard(order_id=order_id)
-    return selectors.shard_ids() if shard_id is None else (shard_id,)
 
 
 def order_cancel_matching(
@@ -235,7 +228,7 @@ def _submit_plain(actor: Actor, command: Command, shard_id: int, detail: str | N
 
 def _submit_everywhere(actor: Actor, command: Command, detail: str | None = None) -> Submission[Outcome]:
     """The same command for every shard; the outcome is all of theirs in one."""
-    shards = selectors.shard_ids()
+    shards = shard_ids()
     return submit(
         [command for _ in shards],
         lambda outcomes: expect_done_everywhere(outcomes, shards, actor),
@@ -266,7 +259,7 @@ def instrument_define(*, actor: Actor, definition: DefineInstrument, shard_id: i
         shard_id = selectors.instrument_by_id(definition.instrument_id).shard_id
     else:
         definition.instrument_id = selectors.next_instrument_id()
-        shards = selectors.shard_ids(max_age_seconds=0)
+        shards = shard_ids(max_age_seconds=0)
         shard_id = shards[0] if shard_id is None else shard_id
         if shard_id not in shards:
             raise invalid("shard", "there is no such shard", "unknown_shard")
@@ -299,7 +292,7 @@ def instrument_set_schedule(
 
 def account_define(*, actor: Actor, definition: DefineAccount) -> Outcome:
     """Set state and limits of an account, on every shard."""
-    selectors.forget_shards()
+    forget_shards()
     return wait(_submit_everywhere(actor, definition, rules_of(definition)))
 
 
@@ -310,7 +303,7 @@ def account_transfer(
 
     An order is paid with the money of its instrument's shard; ``shard_id`` may be left out where there is one.
     """
-    shards = selectors.shard_ids(max_age_seconds=0)
+    shards = shard_ids(max_age_seconds=0)
     if shard_id is None and len(shards) == 1:
         shard_id = shards[0]
     if shard_id not in shards:

@@ -9,9 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from math import inf
 from threading import Lock, local
-from time import monotonic
 from typing import Any
 
 from django.db import connection
@@ -20,6 +18,7 @@ from django.db.models import Max
 from matching.events import FILL_MAKER, FILL_TAKER
 from matching.stops import best_of
 from matching.values import LAST_OPEN_STATUS, SIDE_NAMES, STATUS_NAMES, STOP_LOSS, TRAILING_STOP, UNTRIGGERED
+from orders import shards
 from orders.models import Account, BookSnapshot, ClientOrderId, Event, Instrument, Lease, Order, Shard, Trade
 from orders.models.trading import event_id
 from orders.schemas.orders import OrderFilter
@@ -69,26 +68,14 @@ class InstrumentInfo:
 _instruments_by_symbol: dict[str, InstrumentInfo] = {}
 _instruments_by_id: dict[int, InstrumentInfo] = {}
 _instruments_lock = Lock()
-# The shards there are, and when that was read. Until then: none.
-_shard_ids: tuple[int, ...] = ()
-_shards_read_at = 0.0
-# A command for every shard must not miss one that was added a moment ago by another process.
-SHARDS_SECONDS = 2.0
 
 
 def forget_instruments() -> None:
     """Drop the cache, of shards too; the next question reads the table. (New instruments are found anyway.)"""
-    global _shard_ids
     with _instruments_lock:
         _instruments_by_symbol.clear()
         _instruments_by_id.clear()
-        _shard_ids = ()
-
-
-def forget_shards() -> None:
-    """The same of the shards alone, where a command must not miss the newest."""
-    global _shard_ids
-    _shard_ids = ()
+    shards.forget()
 
 
 def _remember_instruments() -> None:
@@ -97,36 +84,7 @@ def _remember_instruments() -> None:
     with _instruments_lock:
         _instruments_by_symbol.update((info.symbol, info) for info in infos)
         _instruments_by_id.update((info.id, info) for info in infos)
-    _remember_shards()
-
-
-def _remember_shards() -> None:
-    global _shard_ids, _shards_read_at
-    now = monotonic()
-    _shard_ids = tuple(Shard.objects.order_by("id").values_list("id", flat=True)) or (0,)
-    _shards_read_at = now
-
-
-def shard_ids(*, max_age_seconds: float = SHARDS_SECONDS) -> tuple[int, ...]:
-    """The shards there are, ascending; before any engine has ever run, the first alone."""
-    if not remembers_shards(max_age_seconds=max_age_seconds):
-        _remember_shards()
-    return _shard_ids
-
-
-def remembers_shards(*, max_age_seconds: float = SHARDS_SECONDS) -> bool:
-    """Whether ``shard_ids`` would answer without reading the table: for those who must not wait."""
-    return bool(_shard_ids) and monotonic() - _shards_read_at < max_age_seconds
-
-
-def has_one_shard() -> bool:
-    """Whether an order's shard is known without asking which. An order on a newer one is then not found, and asked for."""
-    return len(shard_ids(max_age_seconds=inf)) == 1
-
-
-def remembered_shards() -> int:
-    """How many there are as far as this process knows without reading the table; 0: it does not."""
-    return len(_shard_ids)
+    shards.remember()
 
 
 def instrument_by_symbol(symbol: str) -> InstrumentInfo:
@@ -223,11 +181,6 @@ def order_status(*, order_id: int, account_id: int | None = None) -> int | None:
     if account_id is not None:
         rows = rows.filter(account_id=account_id)
     return rows.values_list("status", flat=True).first()
-
-
-def order_shard(*, order_id: int) -> int | None:
-    """The shard whose engine knows an order; None where it has no row (yet)."""
-    return Order.objects.filter(id=order_id).values_list("shard_id", flat=True).first()
 
 
 def order_by_id(order_id: int) -> Order:

@@ -13,7 +13,6 @@ from typing import Generic, NamedTuple, TypeVar
 from django.db import close_old_connections
 
 from matching.commands import Command
-from orders import selectors
 from orders.actors import Actor
 from orders.bus import bus
 from orders.bus.envelope import UNAVAILABLE, Envelope, Outcome
@@ -21,6 +20,7 @@ from orders.bus.memory import BusClosed, BusFull
 from orders.codes import RETRY_AFTER_SECONDS
 from orders.gathering import Gathered
 from orders.schemas.problems import ProblemError
+from orders.shards import remembered_count
 
 # A command not begun after this long is not carried out at all: prices would be stale.
 COMMAND_TTL_SECONDS = 5
@@ -121,7 +121,7 @@ def node() -> int:
 
 
 def _engine(shard_id: int) -> str:
-    return f"The engine of shard {shard_id}" if selectors.remembered_shards() > 1 else "The engine"
+    return f"The engine of shard {shard_id}" if remembered_count() > 1 else "The engine"
 
 
 def wait(submission: Submission[Answer]) -> Answer:

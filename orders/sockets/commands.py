@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from orders import gateway, selectors
+from orders import gateway, selectors, shards
 from orders.actors import Actor
 from orders.bodies import outcome_body, stored_body
 from orders.bus.envelope import REPLAYED, Outcome
@@ -31,10 +31,10 @@ def asks_tables(message: OrderEntry) -> bool:
     if isinstance(message, Place):
         return not selectors.remembered_symbol(message.symbol)
     if isinstance(message, Cancel):
-        return message.order_id is None or selectors.remembered_shards() != 1
+        return message.order_id is None or shards.remembered_count() != 1
     if isinstance(message, CancelAll) and message.symbol is not None:
         return not selectors.remembered_symbol(message.symbol)
-    return not (isinstance(message, CancelAll | ArmCancelAfter) and selectors.remembers_shards())
+    return not (isinstance(message, CancelAll | ArmCancelAfter) and shards.are_remembered())
 
 
 def named_order(message: OrderEntry) -> int | None:

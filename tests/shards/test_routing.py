@@ -4,6 +4,7 @@ from math import inf
 
 import pytest
 
+import orders.shards
 from matching.commands import DefineAccount
 from orders import gateway, selectors, submission
 from orders.bus.envelope import DONE, REPLAYED
@@ -57,17 +58,17 @@ def test_a_cancel_of_an_order_without_a_row_asks_every_shard(alice):
 
 def test_a_cancel_finds_an_order_whose_row_cannot_be_seen_yet(alice, monkeypatch):
     order = place(alice, **BOLT).order
-    monkeypatch.setattr(selectors, "order_shard", lambda order_id: None)
+    monkeypatch.setattr(orders.shards, "order_shard", lambda order_id: None)
     assert gateway.order_cancel(actor=alice, order_id=order.id).kind == DONE
 
 
 def test_a_process_that_knows_of_one_shard_only_says_try_again_and_learns(alice, monkeypatch):
     order = place(alice, **BOLT).order
-    monkeypatch.setattr(selectors, "_shard_ids", (0,))
+    monkeypatch.setattr(orders.shards, "_ids", (0,))
     with pytest.raises(ProblemError) as raised:
         gateway.order_cancel(actor=alice, order_id=order.id)
     assert (raised.value.code.name, raised.value.code.retryable) == ("engine_unavailable", True)
-    assert selectors.shard_ids(max_age_seconds=inf) == (0, 1)
+    assert orders.shards.shard_ids(max_age_seconds=inf) == (0, 1)
     assert gateway.order_cancel(actor=alice, order_id=order.id).kind == DONE
 
 
