@@ -233,11 +233,14 @@ class SetSchedule:
 class DefineAccount:
     """Set state and limits of an account (0 = no limit, but for open orders). ``max_rate`` is messages a second.
 
-    A ``funded`` account can only trade what it can pay for (``matching.funds``).
+    A ``funded`` account can only trade what it can pay for (``matching.funds``). Engines that are told in different orders
+    must end up with the same: where ``definition`` is not greater than what the account was last defined by, a newer one has
+    taken its place already. 0 is always the newest.
     """
 
     __slots__ = (
         "account_id",
+        "definition",
         "funded",
         "max_open_orders",
         "max_order_quantity",
@@ -255,8 +258,10 @@ class DefineAccount:
         max_position: i64 = 0,
         max_rate: i64 = 0,
         funded: bool = False,
+        definition: i64 = 0,
     ) -> None:
         self.account_id: i64 = account_id
+        self.definition: i64 = definition
         self.state: i64 = state
         self.max_open_orders: i64 = max_open_orders
         self.max_order_quantity: i64 = max_order_quantity

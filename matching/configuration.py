@@ -66,6 +66,9 @@ def define_account(engine: Executor, command: DefineAccount) -> None:
     if command.max_rate > SECOND_US:
         return engine.refuse(R_INVALID_COMMAND)
     account = engine.account(command.account_id)
+    if 0 < command.definition <= account.definition:
+        return  # it came too late to have an effect
+    account.definition = max(account.definition, command.definition)
     account.state = command.state
     account.max_open_orders = command.max_open_orders
     account.max_order_quantity = command.max_order_quantity

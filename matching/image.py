@@ -162,6 +162,7 @@ def _account_fields(account: Account) -> list[object]:
         account.cancel_after_at,
         int(account.funded),
         sorted(item for item in account.deposits.items() if item[1]),
+        account.definition,
     ]
 
 
@@ -177,6 +178,7 @@ def _load_account(
     cancel_after_at: int,
     funded: int,
     deposits: list[tuple[str, int]],
+    definition: int,
 ) -> None:
     account = engine.account(account_id)
     account.state = state
@@ -188,6 +190,7 @@ def _load_account(
     account.cancel_after_at = cancel_after_at
     account.funded = bool(funded)
     account.deposits = dict(deposits)
+    account.definition = definition
     account.settle()
 
 

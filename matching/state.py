@@ -158,12 +158,13 @@ class Account:
 
     ``rate_at`` is how far its messages have used up time (GCRA), ``cancel_after_at`` when its lease runs out (0: none).
     ``funded`` accounts pay for what they do; ``deposits`` is money paid in less money paid out, by currency. ``holdings`` are
-    all it has of any instrument.
+    all it has of any instrument. ``definition`` is the number its state and limits came with.
     """
 
     __slots__ = (
         "account_id",
         "cancel_after_at",
+        "definition",
         "deposits",
         "funded",
         "holdings",
@@ -199,6 +200,7 @@ class Account:
         self.open_orders: i64 = 0
         self.rate_at: i64 = 0
         self.cancel_after_at: i64 = 0
+        self.definition: i64 = 0
         self.plain: bool = False
         self.settle()
 

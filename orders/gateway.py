@@ -291,7 +291,12 @@ def instrument_set_schedule(
 
 
 def account_define(*, actor: Actor, definition: DefineAccount) -> Outcome:
-    """Set state and limits of an account, on every shard."""
+    """Set state and limits of an account, on every shard.
+
+    Who defines it after another did has the greater number, by whatever clock; at the same time, one of them has.
+    """
+    known = selectors.account_get(account_id=definition.account_id).definition
+    definition.definition = max(order_ids.next(), known + 1)
     forget_shards()
     return wait(_submit_everywhere(actor, definition, rules_of(definition)))
 

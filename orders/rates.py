@@ -12,13 +12,14 @@ _WINDOW_SECONDS = 1
 
 
 def rate_headers(account_id: int, now_us: int) -> dict[str, str]:
-    """The headers of an account whose message was refused for its rate."""
+    """The headers of an account whose message was refused for its rate, as of the shard that has heard most of it."""
     account = selectors.account_get(account_id=account_id)
     if not account.max_rate:
         # The limit was lifted since.
         return {"Retry-After": str(_WINDOW_SECONDS)}
     # A message fits when what came before it is paid off to a second less its own share (``checks.spend_message``).
-    wait_us = account.rate_at + SECOND_US // account.max_rate - SECOND_US - now_us
+    rate_at = selectors.message_rate(account_id=account_id)
+    wait_us = rate_at + SECOND_US // account.max_rate - SECOND_US - now_us
     seconds = max(1, -(-wait_us // SECOND_US))
     return {
         "Retry-After": str(seconds),

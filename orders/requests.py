@@ -305,4 +305,4 @@ def _not_amendable(row: Any, detail: str) -> ProblemError:
 def rules_of(definition: DefineInstrument | DefineAccount) -> str:
     """What a definition says, in units, for the log. (Not by orjson: a maximum value may pass 64 bits.)"""
     names = inspect.signature(type(definition)).parameters  # compiled classes have no __slots__ to read
-    return json.dumps({name: getattr(definition, name) for name in names})
+    return json.dumps({name: getattr(definition, name) for name in names if name != "definition"})

@@ -19,7 +19,18 @@ from matching.events import FILL_MAKER, FILL_TAKER
 from matching.stops import best_of
 from matching.values import LAST_OPEN_STATUS, SIDE_NAMES, STATUS_NAMES, STOP_LOSS, TRAILING_STOP, UNTRIGGERED
 from orders import shards
-from orders.models import Account, BookSnapshot, ClientOrderId, Event, Instrument, Lease, Order, Shard, Trade
+from orders.models import (
+    Account,
+    BookSnapshot,
+    ClientOrderId,
+    Event,
+    Instrument,
+    Lease,
+    MessageRate,
+    Order,
+    Shard,
+    Trade,
+)
 from orders.models.trading import event_id
 from orders.schemas.orders import OrderFilter
 from orders.schemas.problems import ProblemError
@@ -153,6 +164,14 @@ def account_by_name(name: str) -> Account:
     if row is None:
         raise ProblemError("unknown_account", f"There is no account {name!r}.")
     return row
+
+
+def message_rate(*, account_id: int, shard_id: int | None = None) -> int:
+    """How far the account's messages have used up time on a shard; None: on the one where that is furthest."""
+    rows = MessageRate.objects.filter(account_id=account_id)
+    if shard_id is not None:
+        rows = rows.filter(shard_id=shard_id)
+    return rows.aggregate(furthest=Max("rate_at"))["furthest"] or 0
 
 
 def account_open_orders(*, account_id: int) -> int:

@@ -11,6 +11,7 @@ from django.db import connection
 from matching.engine import Engine
 from matching.state import Account, Holding, Instrument
 from matching.values import BUY, LAST_OPEN_STATUS, STOP_LOSS, TAKE_PROFIT, TRAILING_STOP, UNTRIGGERED
+from orders import selectors
 from orders.models import Account as AccountRow
 from orders.models import Deposit, Position
 
@@ -39,7 +40,7 @@ class Standing:
         self._account = engine.accounts[row.id] = Account(
             row.id, row.state, row.max_open_orders, row.max_order_quantity, row.max_position, row.max_rate, row.funded
         )
-        self._account.rate_at = row.rate_at
+        self._account.rate_at = selectors.message_rate(account_id=row.id, shard_id=shard_id)
         if row.funded:
             for deposit in Deposit.objects.filter(account_id=row.id, shard_id=shard_id):
                 self._account.deposits[deposit.currency] = deposit.amount

@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 SUITES = (
-    *("tests/engine", "tests/models", "tests/test_snapshots.py", "tests/test_history.py"),
+    *("tests/engine", "tests/shards", "tests/models", "tests/test_snapshots.py", "tests/test_history.py"),
     *("tests/test_charts.py", "tests/test_holdings.py"),
 )
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 
 from matching.commands import DefineAccount, DefineInstrument
 from matching.order import Conditions, Order
@@ -236,8 +236,8 @@ class Journal:
 
     def _write_accounts(self, rows: Any, batch: Batch) -> None:
         """How far messages have used up time, leases, deposits."""
-        counted = [(account.rate_at, account_id) for account_id, account in batch.rated.items()]
-        rows.update(statements.RATE, counted)
+        counted = [(account_id, self.shard_id, account.rate_at) for account_id, account in batch.rated.items()]
+        rows.upsert(statements.RATE, counted)
         armed = {key: account.cancel_after_at for key, account in batch.leases.items()}
         due_rows = [(key, self.shard_id, due) for key, due in armed.items() if due]
         rows.upsert(statements.LEASE, due_rows)
@@ -254,8 +254,11 @@ class Journal:
         for definition in batch.definitions:
             if isinstance(definition, DefineInstrument):
                 cursor.execute(statements.UPSERT_INSTRUMENT, self._instrument_row(definition, at))
+                if cursor.rowcount != 1:
+                    raise IntegrityError(f"instrument {definition.instrument_id} is another shard's")
             else:
-                cursor.execute(statements.UPDATE_ACCOUNT, _account_row(definition))
+                number = batch.engine.accounts[definition.account_id].definition
+                cursor.execute(statements.UPDATE_ACCOUNT, _account_row(definition, number))
 
     def _instrument_row(self, definition: DefineInstrument, at: int) -> tuple[Any, ...]:
         return (
@@ -317,7 +320,7 @@ def _candle_row(key: tuple[int, int], candle: Candle) -> tuple[Any, ...]:
     return (*key, start, first, high, low, last, str(volume), str(notional), trades, sequence)
 
 
-def _account_row(definition: DefineAccount) -> tuple[int | bool, ...]:
+def _account_row(definition: DefineAccount, number: int) -> tuple[int | bool, ...]:
     return (
         definition.state,
         definition.max_open_orders,
@@ -325,5 +328,7 @@ def _account_row(definition: DefineAccount) -> tuple[int | bool, ...]:
         definition.max_position,
         definition.max_rate,
         definition.funded,
+        number,
         definition.account_id,
+        number,
     )

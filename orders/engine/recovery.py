@@ -23,7 +23,7 @@ from orders.engine.tally import Tally
 from orders.fields import datetime_to_micros
 from orders.instruments import instrument_of_row
 from orders.models import Account as AccountRow
-from orders.models import Deposit, Lease, Position, Shard
+from orders.models import Deposit, Lease, MessageRate, Position, Shard
 from orders.models import Instrument as InstrumentRow
 from orders.models.market import NO_TRAILS
 from orders.open_orders import OpenOrders, Totals, totals_in_rows
@@ -148,7 +148,9 @@ def build(shard: Shard, orders: OpenOrders) -> Recovered:
             account_row.max_rate,
             account_row.funded,
         )
-        account.rate_at = account_row.rate_at
+        account.definition = account_row.definition
+    for account_id, rate_at in MessageRate.objects.filter(shard_id=shard.id).values_list("account_id", "rate_at"):
+        engine.account(account_id).rate_at = rate_at
     for account_id, due_at in Lease.objects.filter(shard_id=shard.id).values_list("account_id", "due_at"):
         engine.account(account_id).cancel_after_at = datetime_to_micros(due_at)
     for deposit in Deposit.objects.filter(shard_id=shard.id):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from django.db.models import Model
 
-from orders.models import Account, Candle, Deposit, Event, Lease, Order, Position, Trade
+from orders.models import Candle, Deposit, Event, Lease, MessageRate, Order, Position, Trade
 
 
 class Shape(NamedTuple):
@@ -72,7 +72,7 @@ CANDLE = Shape(
     key=("instrument_id", "resolution", "start"),
     constant=("open",),
 )
-RATE = Shape(Account, ("rate_at", "id"))
+RATE = Shape(MessageRate, ("account_id", "shard_id", "rate_at"), key=("account_id", "shard_id"))
 LEASE = Shape(Lease, ("account_id", "shard_id", "due_at"), key=("account_id", "shard_id"))
 DEPOSIT = Shape(Deposit, ("account_id", "shard_id", "currency", "amount"), key=("account_id", "shard_id", "currency"))
 
@@ -85,15 +85,17 @@ UPSERT_INSTRUMENT = (
     "base = excluded.base, quote = excluded.quote, price_tick = excluded.price_tick, "
     "quantity_step = excluded.quantity_step, min_quantity = excluded.min_quantity, "
     "max_quantity = excluded.max_quantity, max_notional = excluded.max_notional, collar_bps = excluded.collar_bps, "
-    "reference_price = excluded.reference_price, breaker_us = excluded.breaker_us"
+    "reference_price = excluded.reference_price, breaker_us = excluded.breaker_us "
+    "WHERE orders_instrument.shard_id = excluded.shard_id"
 )
 UPDATE_INSTRUMENT = (
     "UPDATE orders_instrument SET phase = %s, phase_until = %s, last_price = %s, "
     "book_sequence = COALESCE(%s, book_sequence), last_trade_sequence = COALESCE(%s, last_trade_sequence), "
     "schedule = COALESCE(%s, schedule), trails = COALESCE(%s, trails) WHERE id = %s"
 )
+# Another shard's engine may have been told of a newer one.
 UPDATE_ACCOUNT = (
     "UPDATE orders_account SET state = %s, max_open_orders = %s, max_order_quantity = %s, max_position = %s, "
-    "max_rate = %s, funded = %s WHERE id = %s"
+    "max_rate = %s, funded = %s, definition = %s WHERE id = %s AND definition <= %s"
 )
 DELETE_LEASE = "DELETE FROM orders_lease WHERE account_id = %s AND shard_id = %s"

@@ -4,7 +4,7 @@ from orders.models.accounts import Account, ApiKey
 from orders.models.calendar import Calendar, KeptSchedule
 from orders.models.market import EngineLease, Instrument, Shard
 from orders.models.snapshots import BookSnapshot
-from orders.models.trading import Candle, ClientOrderId, Deposit, Event, Lease, Order, Position, Trade
+from orders.models.trading import Candle, ClientOrderId, Deposit, Event, Lease, MessageRate, Order, Position, Trade
 
 __all__ = [
     "Account",
@@ -19,6 +19,7 @@ __all__ = [
     "Instrument",
     "KeptSchedule",
     "Lease",
+    "MessageRate",
     "Order",
     "Position",
     "Shard",

@@ -11,8 +11,8 @@ from orders.fields import MicrosField
 class Account(models.Model):
     """Who owns orders and positions. A new one has the default limits; they change by command only (0 = no limit).
 
-    ``max_rate`` is messages a second, ``rate_at`` (microseconds since 1970) how far those that came have used up time: kept
-    by the engine, only where there is a limit. A ``funded`` account trades only what it can pay for (``Deposit``).
+    ``max_rate`` is messages a second, on every shard (``MessageRate``). A ``funded`` account trades only what it can pay for
+    (``Deposit``). ``definition`` numbers what was last defined: every shard is told, and keeps the greatest.
     """
 
     name = models.CharField(max_length=64, unique=True)
@@ -22,8 +22,8 @@ class Account(models.Model):
     max_order_quantity = models.BigIntegerField(default=0)
     max_position = models.BigIntegerField(default=0)
     max_rate = models.PositiveIntegerField(default=0)
-    rate_at = models.BigIntegerField(default=0, editable=False)
     funded = models.BooleanField(default=False)
+    definition = models.BigIntegerField(db_default=0, editable=False)
     created_at = MicrosField()
 
     class Meta:
@@ -31,13 +31,7 @@ class Account(models.Model):
         constraints = (
             models.CheckConstraint(
                 name="account_limits",
-                condition=Q(
-                    max_open_orders__gte=0,
-                    max_order_quantity__gte=0,
-                    max_position__gte=0,
-                    max_rate__gte=0,
-                    rate_at__gte=0,
-                ),
+                condition=Q(max_open_orders__gte=0, max_order_quantity__gte=0, max_position__gte=0, max_rate__gte=0),
             ),
             models.CheckConstraint(name="account_state", condition=Q(state__gte=0, state__lt=len(ACCOUNT_STATE_NAMES))),
         )

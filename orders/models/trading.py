@@ -367,6 +367,21 @@ class Lease(models.Model):
         return f"{self.account} until {self.due_at}"
 
 
+class MessageRate(models.Model):
+    """How far (microseconds since 1970) an account's messages to a shard have used up time; only where there is a limit."""
+
+    pk = models.CompositePrimaryKey("account_id", "shard_id")
+    account = _reference(Account)
+    shard_id = models.SmallIntegerField()
+    rate_at = models.BigIntegerField()
+
+    class Meta:
+        constraints = (models.CheckConstraint(name="message_rate_at", condition=Q(rate_at__gte=0)),)
+
+    def __str__(self) -> str:
+        return f"{self.account} until {self.rate_at}"
+
+
 class Deposit(models.Model):
     """Money of one currency paid into an account less money paid out, on a shard, in units of ``MONEY_DECIMALS`` decimals.
 

@@ -36,7 +36,7 @@ from orders import selectors
 from orders.batch import Batch
 from orders.bus.envelope import DONE, REFUSED, Envelope, OrderRecord, Outcome
 from orders.engine.recovery import recover
-from orders.models import Account, Deposit, Event, Instrument, Shard
+from orders.models import Deposit, Event, Instrument, Shard
 from orders.models import Order as OrderRow
 from tests.engine.desk import Desk
 
@@ -215,10 +215,10 @@ def test_counted_messages_are_remembered_even_where_they_were_refused(desk: Desk
     order = desk.order(desk.alice, BUY, 100, 5)
     order.post_only = True
     desk.do(order, desk.order(desk.bob, SELL, 105, 5))
-    before = Account.objects.get(id=desk.alice.id).rate_at
+    before = selectors.message_rate(account_id=desk.alice.id, shard_id=0)
     (refused,) = desk.do(Amend(order.order_id, desk.alice.id, 105))  # it would trade
     assert refused.kind == REFUSED
-    after = Account.objects.get(id=desk.alice.id).rate_at
+    after = selectors.message_rate(account_id=desk.alice.id, shard_id=0)
     assert after == before + SECOND_US // 3
     assert recover(0).engine.accounts[desk.alice.id].rate_at == after
     batch = Shard.objects.get(id=0).batch

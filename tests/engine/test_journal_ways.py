@@ -78,7 +78,7 @@ def test_what_breaks_a_rule_of_the_table_is_djangos_error() -> None:
 
 
 def test_nothing_is_left_on_the_connection() -> None:
-    write("update", statements.RATE, (5, 1))
+    write("upsert", statements.RATE, (1, 0, 5))
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             for name in ("seqscan", "hashjoin", "mergejoin"):
@@ -99,7 +99,7 @@ def test_what_does_not_fit_is_djangos_error() -> None:
 
 @on_postgresql
 @pytest.mark.parametrize(
-    "how, shape, row", [("insert", statements.EVENT, event(1)), ("update", statements.RATE, (5, 1))]
+    "how, shape, row", [("insert", statements.EVENT, event(1)), ("upsert", statements.RATE, (1, 0, 5))]
 )
 def test_a_lost_connection_is_djangos_error(how: str, shape: statements.Shape, row: tuple[Any, ...]) -> None:
     other = connection.copy()

@@ -23,7 +23,7 @@ from matching.values import (
     TRAILING_STOP,
     UNTRIGGERED,
 )
-from orders.models import Account, Deposit, Event, Instrument, Lease, Order
+from orders.models import Account, Deposit, Event, Instrument, Lease, MessageRate, Order
 from tests.models.test_exact_numbers import make_instrument_row, make_order_row
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -102,7 +102,7 @@ def test_the_database_refuses_sessions_that_cannot_be() -> None:
 def test_a_leases_moment_and_a_rate_are_not_below_nothing() -> None:
     for make in (
         lambda: Lease.objects.create(account_id=1, shard_id=0, due_at=0),
-        lambda: Account.objects.create(name="a", created_at=0, rate_at=-1),
+        lambda: MessageRate.objects.create(account_id=1, shard_id=0, rate_at=-1),
         lambda: Account.objects.create(name="a", created_at=0, max_rate=-1),
     ):
         with pytest.raises(IntegrityError), transaction.atomic():
