@@ -123,6 +123,7 @@ _PLAIN = (
         max_position=int,
         max_rate=int,
         funded=bool,
+        definition=int,
     ),
     _Shape(11, Transfer, account_id=int, currency=str, amount=int),
 )
