@@ -21,6 +21,7 @@ from orders.schemas.configuration import AccountLimits, InstrumentDefinition, Ke
 from orders.schemas.decimals import from_units
 from orders.schemas.problems import ProblemError, from_validation
 from orders.selectors import instrument_exists
+from orders.shards import shard_ids
 
 # A pattern says little to people.
 NOT_A_NAME = (
@@ -71,6 +72,22 @@ def text_field(label: str, help_text: str = "", *, required: bool = True) -> for
     return forms.CharField(
         label=label, help_text=help_text, required=required, max_length=64, widget=AdminTextInputWidget
     )
+
+
+class ShardField(forms.TypedChoiceField):
+    """One of the shards there are, when the page is made; where there is only one, nobody is asked (``settle``)."""
+
+    def __init__(self, help_text: str) -> None:
+        super().__init__(label="Shard", coerce=int, help_text=help_text)
+
+    @staticmethod
+    def settle(form: forms.BaseForm, name: str) -> None:
+        """Offer the shards, or take the field away."""
+        shards = shard_ids(max_age_seconds=0)
+        if len(shards) == 1:
+            del form.fields[name]
+        else:
+            form.fields[name].choices = [(number, f"shard {number}") for number in shards]
 
 
 # What an instrument is for good.
@@ -129,6 +146,8 @@ class InstrumentForm(CheckedForm):
         help_text="Its sessions hold at once.",
     )
 
+    shard_number = ShardField("Whose engine trades it. Its orders are paid with the money of that shard.")
+
     class Meta:
         model = Instrument
         fields = ()
@@ -140,6 +159,9 @@ class InstrumentForm(CheckedForm):
         super().__init__(*args, **kwargs)
         if row is not None:
             self.fields.pop("phase", None)
+            self.fields.pop("shard_number", None)
+        else:
+            ShardField.settle(self, "shard_number")
 
     def spoken(self) -> dict[str, Any]:
         said = super().spoken()
@@ -154,7 +176,9 @@ class InstrumentForm(CheckedForm):
             self.add_error("symbol", "is in use: an instrument keeps its symbol for good.")
         if self.errors or (self.instance.pk is not None and set(self.changed_data) <= {"calendar"}):
             return
-        gateway.instrument_define(actor=self.actor, definition=definition)
+        gateway.instrument_define(
+            actor=self.actor, definition=definition, shard_id=self.cleaned_data.get("shard_number")
+        )
         self.instance.pk = definition.instrument_id
 
 

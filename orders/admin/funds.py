@@ -14,12 +14,13 @@ from pydantic import ValidationError
 
 from orders import gateway
 from orders.admin import display
-from orders.admin.forms import NOT_A_DECIMAL, NOT_A_NAME
+from orders.admin.forms import NOT_A_DECIMAL, NOT_A_NAME, ShardField
 from orders.admin.operating import CONFIRMED, confirmation, operator, tell_problem
 from orders.balances import balance_list
 from orders.models import Account, Deposit
 from orders.schemas.configuration import TransferRequest
 from orders.schemas.problems import ProblemError, from_validation
+from orders.shards import shard_ids
 
 _WORDS = {"in": "paid in", "out": "paid out"}
 
@@ -30,10 +31,21 @@ class TransferForm(forms.Form):
     direction = forms.ChoiceField(label="Pay", choices=[("in", "in"), ("out", "out")])
     amount = forms.CharField(max_length=28, help_text="For example 1000.50")
     currency = forms.CharField(max_length=16, help_text="As instruments call it, for example USD.")
+    shard = ShardField("Orders are paid with the money of their instrument's shard.")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        ShardField.settle(self, "shard")
+
+    @property
+    def shard_id(self) -> int | None:
+        """The one that was chosen; None where there is no choice."""
+        return self.cleaned_data.get("shard")
 
     def _post_clean(self) -> None:
+        said = {name: value for name, value in self.cleaned_data.items() if name != "shard"}
         try:
-            self.request = TransferRequest.model_validate(self.cleaned_data)
+            self.request = TransferRequest.model_validate(said)
         except ValidationError as error:
             for found in from_validation(error).errors:
                 name, message = found["field"], found["message"]
@@ -41,6 +53,14 @@ class TransferForm(forms.Form):
                     message = NOT_A_NAME if name == "currency" else NOT_A_DECIMAL
                 if name in self.fields and name not in self.errors:
                     self.add_error(name, message)
+
+
+def _where(form: TransferForm) -> str:
+    return "" if form.shard_id is None else f", shard {form.shard_id}"
+
+
+def _in_words(form: TransferForm) -> str:
+    return f"Pay {form.request.amount} {form.request.currency} {form.request.direction}{_where(form)}"
 
 
 class FundsActions(admin.ModelAdmin):
@@ -67,34 +87,36 @@ class FundsActions(admin.ModelAdmin):
         back = reverse("admin:orders_account_change", args=[row.pk])
         form = TransferForm(request.POST if request.method == "POST" else None)
         if form.is_valid() and CONFIRMED in request.POST:
-            self._transfer(request, row, form.request)
+            self._transfer(request, row, form)
             return HttpResponseRedirect(back)
         is_question = form.is_valid()
         return confirmation(
             self,
             request,
             title="Pay in or out",
-            question=f"{self._in_words(form.request)}?" if is_question else "How much? The next page asks once more.",
+            question=f"{_in_words(form)}?" if is_question else "How much? The next page asks once more.",
             objects=[row.name],
-            hidden=list(form.request.model_dump().items()) if is_question else [],
+            hidden=list(form.cleaned_data.items()) if is_question else [],
             button="Pay" if is_question else "Go on…",
             back=back,
             form=None if is_question else form,
             is_question=is_question,
         )
 
-    def _in_words(self, wanted: TransferRequest) -> str:
-        return f"Pay {wanted.amount} {wanted.currency} {wanted.direction}"
-
-    def _transfer(self, request: HttpRequest, row: Account, wanted: TransferRequest) -> None:
+    def _transfer(self, request: HttpRequest, row: Account, form: TransferForm) -> None:
+        wanted = form.request
         try:
             gateway.account_transfer(
-                actor=operator(request), account_id=row.pk, currency=wanted.currency, amount=wanted.units
+                actor=operator(request),
+                account_id=row.pk,
+                currency=wanted.currency,
+                amount=wanted.units,
+                shard_id=form.shard_id,
             )
         except ProblemError as problem:
             tell_problem(request, row.name, problem)
             return
-        told = f"{wanted.amount} {wanted.currency} {_WORDS[wanted.direction]}"
+        told = f"{wanted.amount} {wanted.currency} {_WORDS[wanted.direction]}{_where(form)}"
         self.log_change(request, row, f"{told}.")
         messages.success(request, f"{row.name}: {told}.")
 
@@ -106,6 +128,7 @@ class FundsActions(admin.ModelAdmin):
         }
         rows = [
             (
+                str(balance.shard_id),
                 balance.currency,
                 display.money(paid.get((balance.shard_id, balance.currency), 0)),
                 display.money(balance.total),
@@ -113,4 +136,9 @@ class FundsActions(admin.ModelAdmin):
             )
             for balance in balance_list(row)
         ]
-        return display.table(("Currency", "Paid in, less out", "Balance", "Held by orders"), rows, "") if rows else None
+        heads = ("Shard", "Currency", "Paid in, less out", "Balance", "Held by orders")
+        if not rows:
+            return None
+        if len(shard_ids()) == 1:
+            heads, rows = heads[1:], [row[1:] for row in rows]
+        return display.table(heads, rows, "")

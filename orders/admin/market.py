@@ -22,6 +22,7 @@ from orders.levels import level_list
 from orders.models import BookSnapshot, Calendar, Event, Instrument, Order, Position, Trade
 from orders.schedules import now_us
 from orders.schemas.decimals import from_units
+from orders.shards import shard_ids
 
 _NOW = ("auction_now", "last", "open_orders", "waiting_stops", "see_also")
 # Phase changes to come that the page lists.
@@ -69,7 +70,7 @@ class InstrumentAdmin(PhaseActions):
         collar = ("price_collar", "circuit_breaker_seconds", "reference_price")
         if obj is None:
             return [
-                ("What it is", {"fields": FIXED}),
+                ("What it is", {"fields": FIXED if len(shard_ids()) == 1 else (*FIXED, "shard_number")}),
                 ("Rules", {"fields": (*limits, *collar)}),
                 ("Sessions", {"fields": ("phase", "calendar")}),
             ]
@@ -80,13 +81,13 @@ class InstrumentAdmin(PhaseActions):
             calendar = "calendar_name"
         return [
             ("Now", {"fields": (("state", "until"), *_NOW)}),
-            ("What it is", {"fields": FIXED}),
+            ("What it is", {"fields": (*FIXED, "shard_number")}),
             ("Rules", {"fields": (*limits, *collar)}),
             ("Sessions", {"fields": (calendar, "coming")}),
         ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Instrument | None = None) -> tuple[str, ...]:
-        return () if obj is None else (*FIXED, "state", "until", *_NOW, "coming")
+        return () if obj is None else (*FIXED, "shard_number", "state", "until", *_NOW, "coming")
 
     def get_form(self, request: HttpRequest, obj: Instrument | None = None, change: bool = False, **kwargs: Any) -> Any:
         form = super().get_form(request, obj, change, **kwargs)
@@ -118,6 +119,10 @@ class InstrumentAdmin(PhaseActions):
     @display.column("state")
     def state(self, row: Instrument) -> str:
         return PHASE_NAMES[row.phase]
+
+    @display.column("shard")
+    def shard_number(self, row: Instrument) -> str:
+        return str(row.shard_id)
 
     @display.column("until (UTC)", empty="–")  # noqa: RUF001
     def until(self, row: Instrument) -> str | None:
