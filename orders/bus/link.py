@@ -42,11 +42,10 @@ class Link:
 
         Raises ``NotConnected``, also while a Redis that has just started still loads its data.
         """
+        if self._is_connected and not self._has_ended():
+            return False
+        self.close()
         try:
-            if self._is_connected and not self._connection.can_read():
-                return False
-            # What can be read without having asked is the end, or nobody's answer.
-            self.close()
             self._connection.connect()
             self._connection.send_command("PING")
             self._connection.read_response()
@@ -55,6 +54,13 @@ class Link:
             raise NotConnected(str(error)) from error
         self._is_connected = True
         return True
+
+    def _has_ended(self) -> bool:
+        """What can be read without having asked is the end, or nobody's answer."""
+        try:
+            return self._connection.can_read()
+        except RedisError:
+            return True
 
     def call(self, *calls: Call) -> list[Any]:
         """Send commands in one go and return their answers; an error that Redis answers is an answer: ``ResponseError``.

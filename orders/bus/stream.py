@@ -178,19 +178,22 @@ class StreamBus:
 
     def _envelopes(self, entry_id: str, data: bytes) -> list[Envelope]:
         """The envelopes of an entry that are still to be carried out, each with its place and somewhere to put its answer."""
-        before, skip = self._taken_id, self._skip
-        self._taken_id, self._skip = entry_id, 0
         try:
             gateway, pairs = wire.decode_entry(data)
         except wire.WireError as error:
             log.error("shard %d: entry %s cannot be read and is passed over: %s", self._shard_id, entry_id, error)
+            pairs = []
+        if not pairs:
+            # As if it were not there, also to whoever stands within the entry after it.
             return []
+        before, skip = self._taken_id, self._skip
+        self._taken_id, self._skip = entry_id, 0
         total = sum(len(envelope.commands) for _, envelope in pairs)
         done = 0
         envelopes = []
         for correlation, envelope in pairs:
             first, done = done, done + len(envelope.commands)
-            if done <= skip:
+            if skip and done <= skip:
                 continue
             envelope.place = Place(entry_id) if done == total else Place(before, done)
             whole = first >= skip
@@ -230,6 +233,9 @@ class StreamBus:
             if self._link.connect():
                 self._found_again()
             checked(self._link.call(*calls))
+        except ResponseError as error:
+            log.error("shard %d: Redis refused answers: %s", self._shard_id, error)
+            return
         except RedisError as error:
             self._lost(error)
             return

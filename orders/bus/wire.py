@@ -106,5 +106,5 @@ def decode_reply(data: bytes) -> list[tuple[int, list[Outcome]]]:
     (answers,) = _versioned(data, 2)
     try:
         return [(correlation, [outcome_of(*row) for row in rows]) for correlation, rows in answers]
-    except (TypeError, ValueError, IndexError) as error:
-        raise WireError(f"not outcomes: {error}") from error
+    except (TypeError, ValueError, LookupError) as error:
+        raise WireError(f"not outcomes: {error!r:.200}") from error

@@ -19,6 +19,7 @@ from matching.commands import (
     Transfer,
 )
 from matching.order import Conditions, Order
+from orders.bus.envelope import SetShardMode
 from orders.bus.wire_values import WireError, list_of
 
 
@@ -30,7 +31,9 @@ class _Shape:
         self.kind = kind
         self.names = tuple(types)
         self.types = tuple(types.values())
-        self.fields: Callable[[Any], tuple[Any, ...]] = attrgetter(*types) if types else lambda command: ()
+        # ``attrgetter`` gives a tuple from two names on.
+        many = attrgetter(*types) if len(types) > 1 else lambda command: tuple(getattr(command, name) for name in types)
+        self.fields: Callable[[Any], tuple[Any, ...]] = many
 
     def build(self, fields: list[Any]) -> Any:
         """The object of these fields. Raises ``WireError``."""
@@ -126,13 +129,14 @@ _PLAIN = (
         definition=int,
     ),
     _Shape(11, Transfer, account_id=int, currency=str, amount=int),
+    _Shape(12, SetShardMode, cancel_only=bool),
 )
 _BY_CLASS = {shape.kind: shape for shape in _PLAIN}
 _BY_TAG = {shape.tag: shape for shape in _PLAIN}
 _ORDER_FIELDS = len(_ORDER.names)
 
 
-def command_row(command: Command) -> tuple[Any, ...]:
+def command_row(command: Command | SetShardMode) -> tuple[Any, ...]:
     if isinstance(command, Order):
         return (_ORDER.tag, *_order_row(command))
     if isinstance(command, OrderGroup):
@@ -148,8 +152,8 @@ def _order_row(order: Order) -> tuple[Any, ...]:
     return fields if order.conditions is None else (*fields, _CONDITIONS.fields(order.conditions))
 
 
-def command_of(row: Any) -> Command:
-    tag, *fields = list_of(row)
+def command_of(row: Any) -> Command | SetShardMode:
+    tag, *fields = list_of(row) or [None]
     if tag == _ORDER.tag:
         return _order_of(fields)
     if tag == _GROUP_TAG:
@@ -159,7 +163,7 @@ def command_of(row: Any) -> Command:
         raise WireError(f"no command has the tag {tag!r:.40}")
     if shape.kind is SetSchedule and len(fields) == len(shape.names):
         fields[1] = [_transition(each) for each in list_of(fields[1])]
-    command: Command = shape.build(fields)
+    command: Command | SetShardMode = shape.build(fields)
     return command
 
 

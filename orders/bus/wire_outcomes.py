@@ -16,8 +16,8 @@ from orders.bus.envelope import (
     Outcome,
 )
 
-_KINDS = (DONE, REFUSED, REPLAYED, CONFLICT, EXPIRED, UNAVAILABLE, FAILED)
-_NUMBERS = {kind: number for number, kind in enumerate(_KINDS)}
+_KINDS = dict(enumerate((DONE, REFUSED, REPLAYED, CONFLICT, EXPIRED, UNAVAILABLE, FAILED)))
+_NUMBERS = {kind: number for number, kind in _KINDS.items()}
 _PLAIN_RECORD = (
     "id",
     "client_order_id",
@@ -60,7 +60,9 @@ _conditional_fields = attrgetter(*_CONDITIONAL_RECORD)
 def outcome_row(outcome: Outcome) -> tuple[Any, ...]:
     number = _NUMBERS[outcome.kind]
     order = outcome.order
-    if order is None and not outcome.canceled and not outcome.due_at:
+    if order is None and not (
+        outcome.fills or outcome.makers or outcome.legs or outcome.canceled or outcome.priority_kept or outcome.due_at
+    ):
         return number, outcome.order_id, outcome.reason
     return (
         number,
