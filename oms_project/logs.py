@@ -13,9 +13,11 @@ current_request_id: ContextVar[str] = ContextVar("current_request_id", default="
 
 
 class RequestIdFilter(logging.Filter):
-    """Put ``request_id`` on every record; never drops one."""
+    """Put ``request_id`` on every record that does not bring its own; never drops one."""
 
     def filter(self, record: logging.LogRecord) -> bool:
+        if hasattr(record, "request_id"):
+            return True
         request_id = current_request_id.get()
         if request_id == "-":
             # Django logs some refusals after the middleware has returned; their records carry the request.

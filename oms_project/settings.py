@@ -17,6 +17,7 @@ REDIS_URL                   ``redis://[:PASSWORD@]HOST:PORT/DB`` or ``rediss://`
 OMS_ALLOW_UNSAFE_STORAGE    for tests: start on a PostgreSQL that does not sync and a Redis that forgets; default: off
 OMS_TRUSTED_PROXIES         networks of our own proxies, comma separated, whose X-Forwarded-For says who asks; default: none
 OMS_LOG_FORMAT              text, or json: one object a line; default: text
+OMS_LOG_COMMANDS            a line for every command, with its request and what became of it; default: off
 OMS_HTTPS                   behind a proxy that ends TLS and sets X-Forwarded-Proto: secure cookies,
                             redirect, HSTS; default: off
 
@@ -173,6 +174,7 @@ OMS_ENGINE = env_choice("OMS_ENGINE", "embedded", "remote")
 REDIS_URL = os.environ.get("REDIS_URL", "")
 OMS_ALLOW_UNSAFE_STORAGE = env_bool("OMS_ALLOW_UNSAFE_STORAGE", default=False)
 OMS_TRUSTED_PROXIES = env_networks("OMS_TRUSTED_PROXIES", "")
+OMS_LOG_COMMANDS = env_bool("OMS_LOG_COMMANDS", default=False)
 OMS_LOG_FORMAT = env_choice("OMS_LOG_FORMAT", "text", "json")
 OMS_HTTPS = env_bool("OMS_HTTPS", default=False)
 

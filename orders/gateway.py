@@ -5,6 +5,7 @@ for in any way. The others return once the outcome is durable. All raise ``Probl
 whether the command can have had an effect. Nothing here touches a book or a table.
 """
 
+import logging
 from concurrent.futures import Future
 
 from matching.commands import (
@@ -23,7 +24,7 @@ from matching.commands import (
 from matching.values import PHASE_NAMES, R_OPERATOR_REQUEST, R_USER_REQUEST, SECOND_US
 from orders import selectors
 from orders.actors import OPERATE, Actor
-from orders.bus.envelope import Envelope, Outcome
+from orders.bus.envelope import Envelope, Outcome, SetShardMode
 from orders.ids import OrderIds
 from orders.outcomes import expect_done, expect_done_everywhere, expect_order_done, expect_placed
 from orders.requests import SIDES, Placing, amend_of, placing_of, rules_of
@@ -32,6 +33,8 @@ from orders.schemas.problems import ProblemError, invalid
 from orders.shards import forget as forget_shards
 from orders.shards import shard_ids, shards_of_order
 from orders.submission import Submission, enqueue, node, now_us, submit, wait
+
+log = logging.getLogger(__name__)
 
 _PHASES = {name: value for value, name in enumerate(PHASE_NAMES)}
 
@@ -314,3 +317,21 @@ def account_transfer(
     if shard_id not in shards:
         raise invalid("shard", "must name one of the shards there are", "unknown_shard")
     return wait(_submit_plain(actor, Transfer(account_id, currency, amount), shard_id))
+
+
+def shard_set_mode(*, actor: Actor, shard_id: int, cancel_only: bool) -> None:
+    """Have a shard's engine take cancels and configuration only, or orders again. Outlasts the engine."""
+    if OPERATE not in actor.scopes:
+        raise ProblemError("permission_denied", "This needs the scope operate.")
+    wait(
+        submit(
+            [SetShardMode(cancel_only)],
+            lambda outcomes: expect_done(outcomes[0], actor),
+            shards=[shard_id],
+            actor=actor,
+            expires=False,
+        )
+    )
+    log.warning(
+        "shard %d takes %s, says %s", shard_id, "cancels only" if cancel_only else "orders again", actor.username
+    )

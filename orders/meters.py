@@ -8,7 +8,7 @@ Theory of operation
 * Values of labels are of closed sets: routes, never addresses; codes of our registries; numbers of shards.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from threading import Lock
 from time import monotonic
 from typing import Any
@@ -20,6 +20,8 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
 )
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from orders import status
 from orders.codes import CODES
@@ -167,3 +169,27 @@ class SaveMeter:
 
 sockets = SocketMeter()
 saves = SaveMeter()
+
+
+class SaveGauges(Collector):
+    """The same at each scrape, for a process that only saves."""
+
+    def describe(self) -> list[Metric]:
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        yield from save_gauges()
+
+
+def save_gauges() -> Iterator[Metric]:
+    """What this process has saved of the books."""
+    sequence = GaugeMetricFamily(
+        "oms_saved_books_sequence", "The event as of which books were last saved here.", labels=("shard",)
+    )
+    age = GaugeMetricFamily(
+        "oms_saved_books_age_seconds", "Since books were saved here or found unchanged.", labels=("shard",)
+    )
+    for shard_id, number, seconds in saves.read():
+        sequence.add_metric([str(shard_id)], number)
+        age.add_metric([str(shard_id)], seconds)
+    yield from (sequence, age)

@@ -16,7 +16,7 @@ from matching.values import (
     REJECTED,
     ROLE_NAMES,
 )
-from orders import selectors
+from orders import selectors, status
 from orders.actors import Actor
 from orders.bus.envelope import CONFLICT, DONE, EXPIRED, FAILED, REFUSED, REPLAYED, UNAVAILABLE, UNKNOWN, Outcome
 from orders.codes import CODES, RETRY_AFTER_SECONDS
@@ -163,6 +163,8 @@ def _problem_of(outcome: Outcome, order_id: int | None, actor: Actor) -> Problem
     if outcome.kind == EXPIRED:
         return ProblemError("command_expired", order_id=order_id, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
     if outcome.kind == UNAVAILABLE:
-        return unavailable("The engine could not write; nothing was carried out.", order_id)
+        is_mode = any(shard.state == status.CANCEL_ONLY for shard in status.shard_list())
+        why = "Only cancels are taken now." if is_mode else "The engine could not write; nothing was carried out."
+        return unavailable(why, order_id)
     assert outcome.kind == FAILED, outcome.kind
     return ProblemError("internal_error", order_id=order_id)

@@ -10,12 +10,15 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from time import time_ns
 from typing import Generic, NamedTuple, TypeVar
 
+from django.conf import settings
 from django.db import close_old_connections
 
 from matching.commands import Command
+from oms_project.logs import current_request_id
+from orders import command_log
 from orders.actors import Actor
 from orders.bus import bus
-from orders.bus.envelope import UNAVAILABLE, Envelope, Outcome
+from orders.bus.envelope import UNAVAILABLE, Envelope, Outcome, SetShardMode
 from orders.bus.memory import BusClosed, BusFull
 from orders.codes import RETRY_AFTER_SECONDS
 from orders.gathering import Gathered
@@ -46,7 +49,7 @@ class Submission(NamedTuple, Generic[Answer]):
 
 
 def submit(
-    commands: list[Command],
+    commands: list[Command | SetShardMode],
     finish: Callable[[list[Outcome]], Answer],
     *,
     shards: Sequence[int],
@@ -70,7 +73,10 @@ def submit(
         deadline=now + COMMAND_TTL_SECONDS * 1_000_000 if expires else 0,
         fingerprints=fingerprints,
         details=details,
+        request_id=current_request_id.get(),
     )
+    if settings.OMS_LOG_COMMANDS:
+        command_log.follow(envelope)
     first = shards[0]
     if all(shard_id == first for shard_id in shards):
         enqueue(envelope, shard_id=first, reserved=not expires)

@@ -18,6 +18,7 @@ from threading import Event, Lock, Thread
 from time import monotonic
 from typing import NamedTuple
 
+from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.models import DurationField, ExpressionWrapper, F
 from django.db.models.functions import Now
@@ -34,6 +35,9 @@ LEASE_SECONDS = 3
 NEWS_SECONDS = 2.0
 # For so long the database may not answer before nothing is known any more.
 BLIND_SECONDS = 3.0
+
+# For so long whoever asks first waits for the first look.
+FIRST_LOOK_SECONDS = 1.0
 
 NO_ENGINE = "No engine runs."
 NO_DATABASE = "The database does not answer."
@@ -189,6 +193,13 @@ def stop() -> None:
 def wait_for_news(timeout_seconds: float) -> bool:
     """Wait until something is known of the shards. Answers whether it is."""
     return start().knows.wait(timeout_seconds)
+
+
+def shards() -> list[status.ShardStatus]:
+    """How every shard is, by number; where engines are elsewhere, as soon as anything is known. Does not ask the database."""
+    if settings.OMS_ENGINE == "remote":
+        wait_for_news(FIRST_LOOK_SECONDS)
+    return status.shard_list()
 
 
 def _forget() -> None:

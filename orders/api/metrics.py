@@ -15,7 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import Collector
 
-from orders import meters, status
+from orders import meters, status, watching
 from orders.actors import OPERATE, READ
 from orders.addresses import is_inside
 from orders.api.problems import problem_response
@@ -70,7 +70,7 @@ class Standing(Collector):
         yield from _engine()
         yield from _feed()
         yield from _sockets()
-        yield from _saves()
+        yield from meters.save_gauges()
 
 
 def _gauge(name: str, about: str, *labels: str) -> GaugeMetricFamily:
@@ -81,21 +81,31 @@ def _engine() -> Iterator[Metric]:
     state = _gauge("oms_engine_state", "1 for the state a shard is in.", "shard", "state")
     epoch = _gauge("oms_engine_epoch", "How often a shard was taken over.", "shard")
     sequence = _gauge("oms_engine_sequence", "A shard's last committed event.", "shard")
-    for shard in status.shard_list():
+    theirs = _gauge("oms_engine_waiting_commands", "Commands that wait for an engine elsewhere, as it says.", "shard")
+    for shard in _shards():
         number = str(shard.shard_id)
+        if settings.OMS_ENGINE == "remote":
+            theirs.add_metric([number], shard.waiting)
         for name in status.STATES:
             state.add_metric([number, name], float(shard.state == name))
         epoch.add_metric([number], shard.epoch)
         sequence.add_metric([number], shard.sequence)
-    waiting = _gauge("oms_bus_waiting_commands", "Commands that wait for the engine.")
+    waiting = _gauge("oms_bus_waiting_commands", "Commands that wait for the engine, or for its answer from elsewhere.")
     waiting.add_metric([], bus().waiting_commands)
-    yield from (state, epoch, sequence, waiting)
+    yield from (state, epoch, sequence, waiting, theirs)
+
+
+def _shards() -> list[status.ShardStatus]:
+    """As they are known now."""
+    if settings.OMS_ENGINE == "remote":
+        watching.start()
+    return status.shard_list()
 
 
 def _feed() -> Iterator[Metric]:
     lag = _gauge("oms_feed_lag_events", "Events committed that the feed has not heard of.", "shard")
     age = _gauge("oms_feed_last_commit_age_seconds", "Since the last commit the feed has heard of.", "shard")
-    known = {shard.shard_id: shard.sequence for shard in status.shard_list()}
+    known = {shard.shard_id: shard.sequence for shard in _shards()}
     for shard_id, (heard, at) in sorted(hub().heard().items()):
         lag.add_metric([str(shard_id)], max(0, known.get(shard_id, 0) - heard))
         if at:
@@ -113,15 +123,6 @@ def _sockets() -> Iterator[Metric]:
     for code, number in sorted(closes.items()):
         ends.add_metric([code], number)
     yield from (connections, messages, ends)
-
-
-def _saves() -> Iterator[Metric]:
-    sequence = _gauge("oms_saved_books_sequence", "The event as of which books were last saved here.", "shard")
-    age = _gauge("oms_saved_books_age_seconds", "Since books were saved here or found unchanged.", "shard")
-    for shard_id, number, seconds in meters.saves.read():
-        sequence.add_metric([str(shard_id)], number)
-        age.add_metric([str(shard_id)], seconds)
-    yield from (sequence, age)
 
 
 meters.REGISTRY.register(Standing())

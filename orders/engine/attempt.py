@@ -55,6 +55,11 @@ class Attempt:
         self._not_placed: list[tuple[int, str]] = []
 
     @property
+    def expired(self) -> list[Envelope]:
+        """What had waited past its deadline."""
+        return [envelope for envelope, verdict in zip(self.group, self._verdicts, strict=True) if verdict == EXPIRED]
+
+    @property
     def is_empty(self) -> bool:
         """Whether the database need not know of it."""
         return self.batch.is_empty and self.place is None and self.cancel_only is None

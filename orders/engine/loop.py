@@ -27,6 +27,7 @@ from matching.events import ACCEPTED
 from matching.values import SECOND_US
 from orders import status
 from orders.bus.envelope import FAILED, UNAVAILABLE, Envelope, Outcome, Place
+from orders.engine import telling
 from orders.engine.attempt import Attempt, PoisonError, TimersFailed
 from orders.engine.journal import Fenced, Journal
 from orders.engine.recovery import Recovered, recover
@@ -171,7 +172,9 @@ class EngineLoop:
             self._give_up(group, "the engine failed")
             raise
         self._settle(self._attempt)
-        self.on_commit(sum(len(envelope.commands) for envelope in group), monotonic() - started)
+        seconds = monotonic() - started
+        self.on_commit(sum(len(envelope.commands) for envelope in group), seconds)
+        telling.tell_unusual(self.shard_id, self._attempt, seconds)
         return True
 
     def _apply_durably(self, group: list[Envelope], verdict: str) -> None:
@@ -278,7 +281,7 @@ class EngineLoop:
 
         Returns whether all of it was carried out.
         """
-        extra = _named(group)
+        extra = telling.named(group)
         log.error("shard %d: a command failed (%s); isolating it", self.shard_id, error, exc_info=error, extra=extra)
         accepted = {
             order_id: (price, quantity, None)
@@ -343,14 +346,6 @@ class _NothingToWrite(Exception):
 def _next_place(place: Place) -> Place:
     """One command further."""
     return Place(place.entry_id, place.done + 1)
-
-
-def _named(group: list[Envelope]) -> dict[str, object]:
-    """What a line of the log says of the one command of a group; nothing where there are several."""
-    if len(group) > 1 or len(group[0].commands) != 1:
-        return {}
-    command = group[0].commands[0]
-    return {"command": type(command).__name__, "order_id": getattr(command, "order_id", None)}
 
 
 def _answer(envelope: Envelope, outcomes: list[Outcome]) -> None:

@@ -2,14 +2,18 @@
 
 import gc
 import logging
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from django.core.management import CommandError, call_command
+from django.conf import settings
+from django.core.management import CommandError, CommandParser, call_command
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
+from orders import watching
 from orders.engine.ownership import AlreadyOwned
 from orders.engine.service import EmbeddedEngine
 
@@ -51,9 +55,25 @@ def refuse_to_start_unmigrated() -> None:
         raise CommandError("The tables are not up to date: run `manage.py migrate` once, then start this again.")
 
 
+def add_metrics_arguments(parser: CommandParser) -> None:
+    """Of commands that go on for long and serve no requests: where their metrics are."""
+    parser.add_argument("--metrics-port", type=int, default=0, help="port of /metrics (default: none)")
+    parser.add_argument("--metrics-host", default="127.0.0.1", help="address of /metrics (default 127.0.0.1)")
+
+
+def stop_on_signals() -> threading.Event:
+    """An event that SIGTERM and SIGINT set: for commands that go on until they are told to end. In the main thread."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
 @contextmanager
 def owned_engine() -> Iterator[EmbeddedEngine]:
     """Take the lock, migrate, then run the engine; refuses, saying why, while a server owns the database."""
+    if settings.OMS_ENGINE == "remote":
+        raise CommandError("This runs an engine of its own: stop the others, and give it OMS_ENGINE=embedded.")
     tune_interpreter()
     engine = EmbeddedEngine()
     try:
@@ -66,3 +86,15 @@ def owned_engine() -> Iterator[EmbeddedEngine]:
         yield engine
     finally:
         engine.stop()
+
+
+@contextmanager
+def through_the_gateway() -> Iterator[None]:
+    """Have an engine to talk to: the shards' own where these are processes, else one under the lock as ``owned_engine``."""
+    if settings.OMS_ENGINE == "remote":
+        refuse_to_start_unmigrated()
+        watching.shards()
+        yield
+    else:
+        with owned_engine():
+            yield

@@ -1,11 +1,13 @@
-"""Keeps the schedules of instruments that follow a calendar, in a process of its own."""
+"""Keeps the schedules of instruments that follow a calendar, in a process of its own.
 
-import threading
+Beside engines elsewhere it talks to them through the gateway. What it does may be done twice, so it needs no owner.
+"""
+
 from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
 
-from orders.management.commands._server import owned_engine
+from orders.management.commands._server import stop_on_signals, through_the_gateway
 from orders.schedules import TURN_SECONDS, keep_periodically, keep_schedules
 from orders.schemas.problems import ProblemError
 
@@ -13,7 +15,8 @@ from orders.schemas.problems import ProblemError
 class Command(BaseCommand):
     help = (
         "Give every instrument that follows a calendar its phase changes of the days to come, and keep them up to date. "
-        "A running `serve` does this itself."
+        "An embedded `serve` does this itself. Beside engines that are processes of their own, run one of these; a second "
+        "one does no harm."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -25,7 +28,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, once: bool, interval: float, **options: Any) -> None:
         if interval <= 0:
             raise CommandError("--interval must be positive")
-        with owned_engine():
+        with through_the_gateway():
             if not once:
                 self._go_on(interval)
                 return
@@ -40,7 +43,5 @@ class Command(BaseCommand):
 
     def _go_on(self, interval: float) -> None:
         self.stdout.write("keeping schedules; stop with Ctrl-C")
-        try:
-            keep_periodically(threading.Event(), interval)
-        except KeyboardInterrupt:
-            self.stdout.write("stopped")
+        keep_periodically(stop_on_signals(), interval)
+        self.stdout.write("stopped")

@@ -19,7 +19,7 @@ from orders.engine.gauges import EngineGauges
 from orders.engine.process import ShardProcess
 from orders.feed.relay import Sender
 from orders.management.commands._daphne import leave
-from orders.management.commands._server import refuse_to_start_unmigrated, tune_interpreter
+from orders.management.commands._server import add_metrics_arguments, refuse_to_start_unmigrated, tune_interpreter
 from orders.models.market import NO_ENTRY
 
 log = logging.getLogger(__name__)
@@ -35,8 +35,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--shard", type=int, required=True, help="number of the shard")
-        parser.add_argument("--metrics-port", type=int, default=0, help="port of /metrics (default: none)")
-        parser.add_argument("--metrics-host", default="127.0.0.1", help="address of /metrics (default 127.0.0.1)")
+        add_metrics_arguments(parser)
 
     def handle(self, *args: Any, shard: int, metrics_port: int, metrics_host: str, **options: Any) -> None:
         if settings.OMS_ENGINE != "remote":

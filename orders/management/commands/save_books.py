@@ -7,8 +7,11 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, connection
+from prometheus_client import start_http_server
 
 from orders import meters, selectors
+from orders.management.commands._server import add_metrics_arguments, stop_on_signals
+from orders.meters import SaveGauges
 from orders.snapshots import KEEP_DEFAULT, BookSaver, SaveReport
 
 log = logging.getLogger(__name__)
@@ -34,8 +37,18 @@ class Command(BaseCommand):
             default=KEEP_DEFAULT,
             help=f"saved books to keep of each instrument (default {KEEP_DEFAULT})",
         )
+        add_metrics_arguments(parser)
 
-    def handle(self, *args: Any, interval: float, once: bool, keep: int, **options: Any) -> None:
+    def handle(
+        self,
+        *args: Any,
+        interval: float,
+        once: bool,
+        keep: int,
+        metrics_port: int,
+        metrics_host: str,
+        **options: Any,
+    ) -> None:
         if interval <= 0 or keep < 1:
             raise CommandError("--interval must be positive and --keep at least 1")
         savers: dict[int, BookSaver] = {}
@@ -43,10 +56,11 @@ class Command(BaseCommand):
             for report in save_all(savers, keep):
                 self.stdout.write(line(report))
             return
-        try:
-            save_periodically(interval, threading.Event(), keep, lambda report: self.stdout.write(line(report)))
-        except KeyboardInterrupt:
-            self.stdout.write("stopped")
+        if metrics_port:
+            meters.REGISTRY.register(SaveGauges())
+            start_http_server(metrics_port, metrics_host, registry=meters.REGISTRY)
+        save_periodically(interval, stop_on_signals(), keep, lambda report: self.stdout.write(line(report)))
+        self.stdout.write("stopped")
 
 
 def line(report: SaveReport) -> str:
