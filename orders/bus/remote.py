@@ -43,6 +43,7 @@ FORGET_SECONDS = 15.0
 # How long the receiver waits for answers before it looks after the rest.
 RECEIVE_SECONDS = 1.0
 RETRY_SECONDS = 0.2
+STOP_SECONDS = 3.0
 # How long an envelope waits for the first news of its shard, and the first order for this process's number.
 NEWS_SECONDS = 1.0
 
@@ -88,12 +89,13 @@ class RemoteBus:
         self._lock = Lock()
         self._threads: list[Thread] = []
         self._gateway = secrets.token_hex(8)
-        self._outgoing: SimpleQueue[_Sent] = SimpleQueue()
+        self._outgoing: SimpleQueue[_Sent | None] = SimpleQueue()
         # By correlation, the oldest first.
         self._under_way: dict[int, _Sent] = {}
         self._waiting = 0
         self._correlations = count(1)
         self._is_away = False
+        self._is_stopping = False
         self._node = NodeLease(self._gateway)
 
     @property
@@ -129,6 +131,13 @@ class RemoteBus:
                 thread.start()
             self._threads = threads
 
+    def stop(self) -> None:
+        """Send what waits and end the threads, within a second or so. What is under way then is not answered any more."""
+        self._is_stopping = True
+        self._outgoing.put(None)
+        for thread in self._threads:
+            thread.join(STOP_SECONDS)
+
     def submit(self, envelope: Envelope, *, shard_id: int = 0, reserved: bool = False) -> None:
         """Queue an envelope. Raises ``BusFull`` or ``BusClosed``; ``reserved`` is for cancels and configuration."""
         self.start()
@@ -155,18 +164,23 @@ class RemoteBus:
     def _send_for_good(self) -> None:
         self._wait_for_news(0.0)
         link = Link(self._url)
-        outgoing = self._outgoing
-        while True:
-            waiting = [outgoing.get()]
-            try:
-                while len(waiting) < MAX_SENT_ENVELOPES:
-                    waiting.append(outgoing.get_nowait())
-            except Empty:
-                pass
+        while not self._is_stopping:
+            waiting = self._gathered()
             try:
                 self._send(link, [sent for sent in waiting if self._is_admitted(sent)])
             except Exception:
                 log.exception("commands were not sent, or it is not known whether they were")
+        link.close()
+
+    def _gathered(self) -> list[_Sent]:
+        """All that waits; waits for the first."""
+        gathered = [self._outgoing.get()]
+        try:
+            while len(gathered) < MAX_SENT_ENVELOPES:
+                gathered.append(self._outgoing.get_nowait())
+        except Empty:
+            pass
+        return [sent for sent in gathered if sent is not None]
 
     def _is_admitted(self, sent: _Sent) -> bool:
         """Whether the shard takes this, once anything is known of the shard."""
@@ -223,7 +237,7 @@ class RemoteBus:
         link = Link(self._url, blocks_seconds=RECEIVE_SECONDS)
         key = REPLIES_KEY.format(self._gateway)
         looked_after = 0.0
-        while True:
+        while not self._is_stopping:
             try:
                 if link.connect() or monotonic() - looked_after >= RECEIVE_SECONDS:
                     looked_after = monotonic()
@@ -240,6 +254,7 @@ class RemoteBus:
                 continue
             if answer is not None:
                 self._receive(answer[1])
+        link.close()
 
     def _receive(self, data: bytes) -> None:
         try:
