@@ -24,7 +24,7 @@ def example_variables() -> set[str]:
 
 def test_every_part_of_the_topology_is_there() -> None:
     assert set(SERVICES) == {
-        *("postgres", "redis", "migrate", "engine-0", "rest", "cancels", "web", "saves", "calendar", "nginx"),
+        *("postgres", "redis", "migrate", "engine-0", "rest", "web", "saves", "calendar", "nginx"),
     }
 
 
@@ -35,7 +35,7 @@ def test_commands_exist(name: str) -> None:
 
 @pytest.mark.parametrize("name", OURS)
 def test_variables_are_those_of_the_settings(name: str) -> None:
-    assert set(OURS[name]["environment"]) <= settings_variables()
+    assert set(OURS[name]["environment"]) <= settings_variables() | {"GRANIAN_BLOCKING_THREADS"}
     assert OURS[name]["environment"]["OMS_ENGINE"] == "remote"
 
 

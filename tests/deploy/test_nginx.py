@@ -12,7 +12,7 @@ from tests.support.services import ServiceMissing
 @pytest.fixture
 def nginx(tmp_path: Path) -> Nginx:
     try:
-        return Nginx(tmp_path / "nginx", rest=[1, 2], cancels=[3], web=[4])
+        return Nginx(tmp_path / "nginx", rest=[1, 2], web=[4])
     except ServiceMissing as absence:
         missing(absence)
         raise

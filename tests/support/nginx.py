@@ -35,9 +35,9 @@ _UPSTREAM = "upstream {name} {{ {servers} keepalive 16; keepalive_timeout 15s; }
 
 
 class Nginx:
-    """``with Nginx(directory, rest=[8001], cancels=[8009], web=[8000]) as nginx: … nginx.port``."""
+    """``with Nginx(directory, rest=[8001], web=[8000]) as nginx: … nginx.port``."""
 
-    def __init__(self, directory: Path, *, rest: list[int], cancels: list[int], web: list[int]) -> None:
+    def __init__(self, directory: Path, *, rest: list[int], web: list[int]) -> None:
         self.program = find_program("nginx", places="../sbin/nginx")
         self.directory = directory
         self.port = free_port()
@@ -54,7 +54,7 @@ class Nginx:
             .replace("listen 80;", f"listen 127.0.0.1:{self.port};")
             .replace("/etc/nginx/oms-locations.conf", str(directory / "locations.conf"))
         )
-        upstreams = {"oms_rest": rest, "oms_cancels": cancels, "oms_web": web}
+        upstreams = {"oms_rest": rest, "oms_web": web}
         (directory / "conf.d" / "upstreams.conf").write_text(
             "".join(
                 _UPSTREAM.format(name=name, servers=" ".join(f"server 127.0.0.1:{port};" for port in ports))
