@@ -215,6 +215,7 @@ class Envelope:
         details: list[str | None] | None = None,
         request_id: str = "-",
         place: Place | None = None,
+        future: "Future[list[Outcome]] | None" = None,
     ) -> None:
         self.commands = commands
         self.actor_id = actor_id
@@ -224,7 +225,7 @@ class Envelope:
         self.details = details
         self.request_id = request_id
         self.place = place
-        self.future: Future[list[Outcome]] = Future()
+        self.future: Future[list[Outcome]] = Future() if future is None else future
 
     def part(self, indexes: list[int]) -> "Envelope":
         """Some of its commands, as an envelope of their own."""

@@ -48,15 +48,19 @@ RETRY_SECONDS = 0.1
 
 
 class Reply:
-    """What stands for a caller's future at the engine: it collects the answer for the next ``flush``."""
+    """What stands for a caller's future at the engine: it collects the answer for the next ``flush``.
 
-    __slots__ = ("_behind", "_bus", "_correlation", "_gateway", "_outcomes")
+    Once it is given, everything up to the entry ``behind`` is committed. What not ``is_told`` is not sent.
+    """
 
-    def __init__(self, bus: "StreamBus", gateway: str, correlation: int | None, behind: str) -> None:
-        self._bus = bus
-        self._gateway = gateway
-        self._correlation = correlation
-        self._behind = behind
+    __slots__ = ("_outcomes", "behind", "bus", "correlation", "gateway", "is_told")
+
+    def __init__(self, bus: "StreamBus", gateway: str, correlation: int) -> None:
+        self.bus = bus
+        self.gateway = gateway
+        self.correlation = correlation
+        self.behind = "0-0"
+        self.is_told = True
         self._outcomes: list[Outcome] | None = None
 
     def set_running_or_notify_cancel(self) -> bool:
@@ -68,7 +72,7 @@ class Reply:
 
     def set_result(self, outcomes: list[Outcome]) -> None:
         self._outcomes = outcomes
-        self._bus.answer(self._gateway, self._correlation, outcomes, self._behind)
+        self.bus.answer(self, outcomes)
 
     def result(self, timeout: float | None = None) -> list[Outcome]:
         if self._outcomes is None:
@@ -179,38 +183,41 @@ class StreamBus:
     def _envelopes(self, entry_id: str, data: bytes) -> list[Envelope]:
         """The envelopes of an entry that are still to be carried out, each with its place and somewhere to put its answer."""
         try:
-            gateway, pairs = wire.decode_entry(data)
+            envelopes = wire.decode_entry(data, self._reply)
         except wire.WireError as error:
             log.error("shard %d: entry %s cannot be read and is passed over: %s", self._shard_id, entry_id, error)
-            pairs = []
-        if not pairs:
+            envelopes = []
+        if not envelopes:
             # As if it were not there, also to whoever stands within the entry after it.
             return []
         before, skip = self._taken_id, self._skip
         self._taken_id, self._skip = entry_id, 0
-        total = sum(len(envelope.commands) for _, envelope in pairs)
+        total = sum([len(envelope.commands) for envelope in envelopes])
         done = 0
-        envelopes = []
-        for correlation, envelope in pairs:
+        left = []
+        for envelope in envelopes:
             first, done = done, done + len(envelope.commands)
             if skip and done <= skip:
                 continue
             envelope.place = Place(entry_id) if done == total else Place(before, done)
-            whole = first >= skip
-            if not whole:
+            envelope.future.behind = envelope.place.entry_id
+            if first < skip:
+                # What is answered in part only would be told wrong.
+                envelope.future.is_told = False
                 _leave_out(envelope, skip - first)
-            # What is answered in part only would be told wrong.
-            envelope.future = Reply(self, gateway, correlation if whole else None, envelope.place.entry_id)
-            envelopes.append(envelope)
-        return envelopes
+            left.append(envelope)
+        return left
+
+    def _reply(self, gateway: str, correlation: int) -> "Reply":
+        return Reply(self, gateway, correlation)
 
     # Answering
 
-    def answer(self, gateway: str, correlation: int | None, outcomes: list[Outcome], behind: str) -> None:
-        """Collect an answer. Everything up to the entry ``behind`` is committed."""
-        self._answered_id = behind
-        if correlation is not None:
-            self._answers.setdefault(gateway, []).append((correlation, outcomes))
+    def answer(self, reply: Reply, outcomes: list[Outcome]) -> None:
+        """Collect an answer."""
+        self._answered_id = reply.behind
+        if reply.is_told:
+            self._answers.setdefault(reply.gateway, []).append((reply.correlation, outcomes))
 
     def flush(self) -> None:
         """Send the answers that were given, and trim now and then. A Redis that is away is no error here."""

@@ -11,6 +11,8 @@ Rules
   processes of one service are of one version.
 """
 
+from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any
 
 import msgpack
@@ -52,12 +54,14 @@ def encode_entry(gateway: str, envelopes: list[bytes]) -> bytes:
     return b"".join((packer.bytes(), *envelopes))
 
 
-def decode_entry(data: bytes) -> tuple[str, list[tuple[int, Envelope]]]:
-    """The gateway that wrote an entry, and its envelopes with their correlations. Raises ``WireError``."""
+def decode_entry(
+    data: bytes, future: Callable[[str, int], Any] = lambda gateway, correlation: Future()
+) -> list[Envelope]:
+    """The envelopes of an entry. ``future`` is called with gateway and correlation of each. Raises ``WireError``."""
     gateway, rows = _versioned(data, 3)
     if type(gateway) is not str:
         raise WireError("no gateway is named")
-    return gateway, [_envelope_of(row) for row in list_of(rows)]
+    return [_envelope_of(row, gateway, future) for row in list_of(rows)]
 
 
 def _versioned(data: bytes, length: int) -> list[Any]:
@@ -69,19 +73,20 @@ def _versioned(data: bytes, length: int) -> list[Any]:
     return rest
 
 
-def _envelope_of(row: Any) -> tuple[int, Envelope]:
-    try:
-        correlation, actor_id, received_at, deadline, request_id, commands, fingerprints, details = list_of(row)
-    except ValueError as error:
-        raise WireError("not an envelope") from error
-    numbers = (correlation, 0 if actor_id is None else actor_id, received_at, deadline)
-    if any(type(number) is not int for number in numbers) or type(request_id) is not str:
+def _envelope_of(row: Any, gateway: str, future: Callable[[str, int], Any]) -> Envelope:
+    if len(list_of(row)) != 8:
+        raise WireError("not an envelope")
+    correlation, actor_id, received_at, deadline, request_id, commands, fingerprints, details = row
+    if not (
+        type(correlation) is type(received_at) is type(deadline) is int
+        and (actor_id is None or type(actor_id) is int)
+        and type(request_id) is str
+    ):
         raise WireError("not an envelope's head")
     built = [command_of(command) for command in list_of(commands)]
-    for each, kind in ((fingerprints, bytes), (details, str)):
-        if each is not None and not (len(list_of(each)) == len(built) and {*map(type, each)} <= {kind, type(None)}):
-            raise WireError("not one fingerprint and detail a command")
-    envelope = Envelope(
+    _check_list(fingerprints, len(built), bytes)
+    _check_list(details, len(built), str)
+    return Envelope(
         built,
         actor_id=actor_id,
         received_at=received_at,
@@ -89,8 +94,16 @@ def _envelope_of(row: Any) -> tuple[int, Envelope]:
         fingerprints=fingerprints,
         details=details,
         request_id=request_id,
+        future=future(gateway, correlation),
     )
-    return correlation, envelope
+
+
+def _check_list(values: Any, count: int, kind: type) -> None:
+    """Nothing, or one of a kind or None for each command."""
+    if values is None:
+        return
+    if len(list_of(values)) != count or any(value is not None and type(value) is not kind for value in values):
+        raise WireError("not one fingerprint and detail a command")
 
 
 # Replies

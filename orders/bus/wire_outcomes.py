@@ -42,8 +42,7 @@ _PLAIN_RECORD = (
     "created_at",
     "updated_at",
 )
-_CONDITIONAL_RECORD = (
-    *_PLAIN_RECORD,
+_CONDITIONS = (
     "hidden",
     "stop_price",
     "trail",
@@ -54,7 +53,7 @@ _CONDITIONAL_RECORD = (
     "role",
 )
 _plain_fields = attrgetter(*_PLAIN_RECORD)
-_conditional_fields = attrgetter(*_CONDITIONAL_RECORD)
+_conditional_fields = attrgetter(*_PLAIN_RECORD, *_CONDITIONS)
 
 
 def outcome_row(outcome: Outcome) -> tuple[Any, ...]:
@@ -111,9 +110,35 @@ def outcome_of(
 def _record_of(row: list[Any]) -> OrderRecord:
     """A record as it was made: by its fields, not from an order."""
     if len(row) == len(_PLAIN_RECORD):
-        record, names = OrderRecord.__new__(OrderRecord), _PLAIN_RECORD
+        record = OrderRecord.__new__(OrderRecord)
     else:
-        record, names = ConditionalOrderRecord.__new__(ConditionalOrderRecord), _CONDITIONAL_RECORD
-    for name, value in zip(names, row, strict=True):
-        setattr(record, name, value)
+        record = ConditionalOrderRecord.__new__(ConditionalOrderRecord)
+        for name, value in zip(_CONDITIONS, row[len(_PLAIN_RECORD) :], strict=True):
+            setattr(record, name, value)
+        del row[len(_PLAIN_RECORD) :]
+    # ``_PLAIN_RECORD`` once more: a fifth of the time that a loop takes, and every order's answer comes by here.
+    (
+        record.id,
+        record.client_order_id,
+        record.account_id,
+        record.instrument_id,
+        record.shard_id,
+        record.side,
+        record.type,
+        record.time_in_force,
+        record.self_trade_prevention,
+        record.post_only,
+        record.price,
+        record.quantity,
+        record.remaining,
+        record.canceled,
+        record.filled,
+        record.notional,
+        record.status,
+        record.reason,
+        record.version,
+        record.sequence,
+        record.created_at,
+        record.updated_at,
+    ) = row
     return record

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, get_args
 
@@ -100,9 +101,16 @@ def told(value: Any) -> Any:
 
 def sent(*envelopes: Envelope) -> list[tuple[int, Envelope]]:
     data = wire.encode_entry(GATEWAY, [wire.encode_envelope(each, number) for number, each in enumerate(envelopes)])
-    gateway, arrived = wire.decode_entry(data)
-    assert gateway == GATEWAY
-    return arrived
+    gateways, correlations = [], []
+
+    def note(gateway: str, correlation: int) -> Future[list[Outcome]]:
+        gateways.append(gateway)
+        correlations.append(correlation)
+        return Future()
+
+    arrived = wire.decode_entry(data, note)
+    assert set(gateways) == {GATEWAY}
+    return list(zip(correlations, arrived, strict=True))
 
 
 def envelope(*commands: Any, **fields: Any) -> Envelope:
@@ -260,10 +268,10 @@ def test_a_damaged_entry_is_refused_or_still_one(data: st.DataObject) -> None:
         whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(small)
     damaged = bytes(whole[: data.draw(st.integers(0, len(whole)))])
     try:
-        _, arrived = wire.decode_entry(damaged)
+        arrived = wire.decode_entry(damaged)
     except wire.WireError:
         return
-    assert all(isinstance(command, KINDS) for _, each in arrived for command in each.commands)
+    assert all(isinstance(command, KINDS) for each in arrived for command in each.commands)
 
 
 ORDER_ROW = [0, 1, 1, 1, 0, 100, 5, 0, 0, 1, False, "", 0]
