@@ -24,7 +24,7 @@ def remember(command: Command, terms: Terms) -> None:
 def single(envelope: Envelope, index: int, terms: Terms) -> Envelope:
     """One command of an envelope as an envelope of its own, untouched."""
     alone = Envelope(
-        [_as_it_came(envelope.commands[index], terms)],
+        [as_it_came(envelope.commands[index], terms)],
         actor_id=envelope.actor_id,
         received_at=envelope.received_at,
         deadline=envelope.deadline,
@@ -36,7 +36,8 @@ def single(envelope: Envelope, index: int, terms: Terms) -> Envelope:
     return alone
 
 
-def _as_it_came(command: Command | SetShardMode, terms: Terms) -> Command | SetShardMode:
+def as_it_came(command: Command | SetShardMode, terms: Terms) -> Command | SetShardMode:
+    """A copy of a command that the core has not seen, or has thrown away (``terms``: what ``remember`` kept of it)."""
     if isinstance(command, Order):
         return _order_as_it_came(command, terms)
     if isinstance(command, OrderGroup):
