@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matching.engine import Engine
 
 # An account that nobody limited is made on first use: with or without it, the state is the same.
-DEFAULT_LIMITS: list[object] = [ACTIVE, DEFAULT_MAX_OPEN_ORDERS, 0, 0, 0, 0, 0, 0, []]
+DEFAULT_LIMITS: list[object] = [ACTIVE, DEFAULT_MAX_OPEN_ORDERS, 0, 0, 0, 0, 0, 0, [], 0]
 
 
 def state_hash(engine: Engine) -> str:

@@ -305,11 +305,13 @@ class KeptRun(LongRun):
             if entry:
                 self.log.append(*entry)
         wanted = Place(self.log.last_id)
+        # Taking a group apart is where a place is most easily got wrong.
+        likely = 0.5 if any(arguments.get("order_id") in self.poison for _, _, arguments in group) else 0.15
         while self.loop.state.place != wanted:
             with ExitStack() as trouble:
-                if self.rng.random() < 0.15:
+                if self.rng.random() < likely:
                     trouble.enter_context(failing(self.rng.choice(FAILURES)))
-                if self.rng.random() < 0.15:
+                if self.rng.random() < likely:
                     trouble.enter_context(killed_at(self.rng.choice(POINTS)))
                 try:
                     self.loop.run_once(0)
