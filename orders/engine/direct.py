@@ -65,11 +65,14 @@ def be_engine(owner: str) -> None:
     )
 
 
-def connect(**options: Any) -> psycopg.Connection[Any]:
+def _parameters() -> dict[str, Any]:
+    return {**connection.get_connection_params(), "cursor_factory": psycopg.Cursor}
+
+
+def connect() -> psycopg.Connection[Any]:
     """A session of its own beside Django's, each statement its own transaction. Raises ``Pooled``, ``psycopg.Error``."""
-    parameters = {**connection.get_connection_params(), "cursor_factory": psycopg.Cursor, **options}
     try:
-        session: psycopg.Connection[Any] = psycopg.connect(**parameters, autocommit=True)
+        session: psycopg.Connection[Any] = psycopg.connect(**_parameters(), autocommit=True)
     except psycopg.OperationalError as error:
         if "unsupported startup parameter" in str(error):
             raise Pooled(str(error).strip()) from None

@@ -87,6 +87,7 @@ class Election:
     def __init__(self, shard_id: int, owner: str) -> None:
         self.shard_id = shard_id
         self.owner = owner
+        self._connect = connect
         self._session: psycopg.Connection[Any] | None = None
         self._seen: Sight | None = None
         self._seen_at = 0.0
@@ -159,7 +160,7 @@ class Election:
 
     def _execute(self, statement: str, **parameters: Any) -> psycopg.Cursor[Any]:
         if self._session is None:
-            self._session = connect()
+            self._session = self._connect()
         fixed = {"lock": ADVISORY_LOCK_CLASS, "shard": self.shard_id, "owner": self.owner}
         try:
             return self._session.execute(statement, {**fixed, **parameters})

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
-from matching.commands import Cancel, Command
+from matching.commands import AdvanceTime, Cancel, Command
 from matching.engine import Engine
 from matching.events import Event as CoreEvent
 from matching.levels import LevelReplica
@@ -318,8 +318,12 @@ class KeptRun(LongRun):
                 except Killed:
                     trouble.close()
                     self.start()
+        # What is due happens before a command that stumbles as before any other.
         self.beside(
-            [to_command(op, arguments) for _, op, arguments in group if arguments.get("order_id") not in self.poison]
+            [
+                AdvanceTime() if arguments.get("order_id") in self.poison else to_command(op, arguments)
+                for _, op, arguments in group
+            ]
         )
 
 
