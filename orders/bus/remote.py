@@ -95,6 +95,7 @@ class RemoteBus:
         self._waiting = 0
         self._correlations = count(1)
         self._is_away = False
+        self._is_closed = False
         self._is_stopping = False
         self._node = NodeLease(self._gateway)
 
@@ -131,6 +132,10 @@ class RemoteBus:
                 thread.start()
             self._threads = threads
 
+    def close(self) -> None:
+        """Take no more: this process ends. What is under way is still answered."""
+        self._is_closed = True
+
     def stop(self) -> None:
         """Send what waits and end the threads, within a second or so. What is under way then is not answered any more."""
         self._is_stopping = True
@@ -141,6 +146,8 @@ class RemoteBus:
     def submit(self, envelope: Envelope, *, shard_id: int = 0, reserved: bool = False) -> None:
         """Queue an envelope. Raises ``BusFull`` or ``BusClosed``; ``reserved`` is for cancels and configuration."""
         self.start()
+        if self._is_closed:
+            raise BusClosed("The server is stopping.")
         if self._is_away:
             raise BusClosed(AWAY)
         shard = status.shards.get(shard_id)

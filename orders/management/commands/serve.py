@@ -5,12 +5,14 @@ nothing that another process would miss, and starts and serves also while no eng
 """
 
 import threading
+from time import monotonic, sleep
 from typing import Any
 
 from django.conf import settings
 from django.core.management import BaseCommand, CommandError, CommandParser
 
 from orders import status, watching
+from orders.bus import bus
 from orders.engine.ownership import AlreadyOwned
 from orders.engine.service import EmbeddedEngine
 from orders.feed.hub import hub
@@ -21,6 +23,10 @@ from orders.management.commands.save_books import SAVE_INTERVAL_SECONDS, save_pe
 from orders.meters import ShardMeter
 from orders.schedules import keep_periodically
 from orders.schemas.closing import RESTART
+from orders.submission import ANSWER_TIMEOUT_SECONDS
+
+# How often a server that stops looks whether all is answered.
+LOOK_SECONDS = 0.02
 
 
 class Command(BaseCommand):
@@ -82,7 +88,7 @@ class Command(BaseCommand):
         """The same without an engine."""
         refuse_to_start_unmigrated()
         watching.start()
-        server = WebServer(host, port, finish=watching.stop, say=self._say, relayed=True)
+        server = WebServer(host, port, finish=answer_what_is_under_way, say=self._say, relayed=True)
         receiver = Receiver(hub().listener, joined=hub().suspect)
         receiver.start(server.loop)
         server.on_stop = receiver.stop
@@ -91,3 +97,13 @@ class Command(BaseCommand):
     def _say(self, line: str) -> None:
         self.stdout.write(line)
         self.stdout.flush()
+
+
+def answer_what_is_under_way() -> None:
+    """Take no more commands, and wait for the engines' answers to those that were taken."""
+    engines = bus()
+    engines.close()
+    end = monotonic() + ANSWER_TIMEOUT_SECONDS
+    while engines.waiting_commands and monotonic() < end:
+        sleep(LOOK_SECONDS)
+    watching.stop()
