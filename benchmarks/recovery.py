@@ -1,7 +1,7 @@
 """How long an engine takes to come back with many open orders: ``python -m benchmarks.recovery``.
 
-For PostgreSQL (a throwaway server, as it comes) and SQLite. The orders are placed through the engine's loop: limit orders around a
-price, a few of them icebergs and with an expiry, and stops, a third of which trail. Then, each in a process of its own:
+For PostgreSQL (a throwaway server, as it comes) and SQLite. The orders are placed through the engine's loop: limit orders
+around a price, a few of them icebergs and with an expiry, and stops, a third of which trail. Then, each in a process of its own:
 
 * ``rows``: ``recover()`` from the open orders' rows, the aggregate that must agree included;
 * ``saved``: the same from the newest saved books, ``CHANGES`` commands after they were saved, and the rows that changed;
@@ -20,6 +20,7 @@ import random
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -31,7 +32,7 @@ from benchmarks.durable import databases
 
 ROOT = Path(__file__).resolve().parent.parent
 ACCOUNTS = 100
-INSTRUMENTS = 4
+INSTRUMENTS = range(1, 5)
 MIDDLE = 10_000
 WIDTH = 1_000
 # Placed in large groups: how they came is not what is measured.
@@ -43,7 +44,7 @@ TARGET_SECONDS = 6
 WAYS = ("rows", "saved", "warm")
 
 
-def make_order(rng: random.Random, order_id: int, accounts: list[int]) -> Any:
+def make_order(rng: random.Random, order_id: int, accounts: Sequence[int], instruments: Sequence[int]) -> Any:
     """An order that stays open: 93% plain, 2% icebergs, 2% with an expiry, 3% stops."""
     from matching.order import Conditions, Order
     from matching.values import BUY, GTD, NEVER, STOP, TRAILING_STOP
@@ -51,7 +52,7 @@ def make_order(rng: random.Random, order_id: int, accounts: list[int]) -> Any:
     side = rng.randrange(2)
     away = rng.randint(1, WIDTH)
     price = MIDDLE - away if side == BUY else MIDDLE + away
-    order = Order(order_id, rng.choice(accounts), rng.randint(1, INSTRUMENTS), side, price, rng.randint(1, 1_000))
+    order = Order(order_id, rng.choice(accounts), rng.choice(instruments), side, price, rng.randint(1, 1_000))
     kind = rng.random()
     if kind < 0.02:
         order.conditions = Conditions(display_quantity=10) if order.quantity > 10 else None
@@ -98,22 +99,24 @@ def prepare(orders: int) -> None:
         loop.run_once(0)
         assert {outcome.kind for outcome in envelope.future.result(0)} == {DONE}
 
-    do([DefineInstrument(number, f"I{number}", f"I{number}", "USD") for number in range(1, INSTRUMENTS + 1)])
+    do([DefineInstrument(number, f"I{number}", f"I{number}", "USD") for number in INSTRUMENTS])
     do([DefineAccount(account, max_open_orders=10**7) for account in accounts])
-    for number in range(1, INSTRUMENTS + 1):  # a last price, for what trails
+    for number in INSTRUMENTS:  # a last price, for what trails
         do([Order(2 * number + side, accounts[side], number, side, MIDDLE, 1) for side in (BUY, SELL)])
     rng = random.Random(SEED)
     ids = range(1_000, 1_000 + orders)
     for start in range(0, orders, GROUP):
-        do([make_order(rng, order_id, accounts) for order_id in ids[start : start + GROUP]])
+        do([make_order(rng, order_id, accounts, INSTRUMENTS) for order_id in ids[start : start + GROUP]])
     started = perf_counter()
     BookSaver(0).save()
     print(f"    saving the books took {perf_counter() - started:.1f} s", flush=True)
     do([Cancel(order_id) for order_id in rng.sample(ids, CHANGES // 2)])
-    do([make_order(rng, ids[-1] + number, accounts) for number in range(1, CHANGES // 2 + 1)])
+    do([make_order(rng, ids[-1] + number, accounts, INSTRUMENTS) for number in range(1, CHANGES // 2 + 1)])
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
-            cursor.execute("VACUUM ANALYZE")  # as the server's own housekeeping leaves tables that have been there a while
+            cursor.execute(
+                "VACUUM ANALYZE"
+            )  # as the server's own housekeeping leaves tables that have been there a while
 
 
 def measure(way: str, hashed: bool) -> dict[str, Any]:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from matching.order import Conditions, Order, priority_of
 from matching.state import Instrument
 from matching.values import TRAILING_STOP, UNTRIGGERED
 
 if TYPE_CHECKING:
-    pass
+    from mypy_extensions import i64
 
 # Raise it with every change of what a line holds: a saved book of another version is not read.
 SCHEMA_VERSION = 2
@@ -67,60 +67,71 @@ def fields_of(order: Order) -> list[object]:
     return fields
 
 
-def decode_order(line: str, instrument_id: int) -> Order:
+def decode_order(line: str, instrument_id: i64) -> Order:
     """The order of a line. Raises ``ValueError`` where the line is not one."""
-    fields = json.loads(line)
-    if not isinstance(fields, list) or len(fields) not in (PLAIN_FIELDS, ALL_FIELDS):
-        raise ValueError("not an order of this schema version")
-    return build_order(instrument_id, *fields)
+    return decode_orders([line], instrument_id)[0]
 
 
-def build_order(
-    instrument_id: int,
-    order_id: int,
-    account_id: int,
-    side: int,
-    price: int,
-    quantity: int,
-    remaining: int,
-    canceled: int,
-    notional: int,
-    type: int,
-    time_in_force: int,
-    self_trade_prevention: int,
-    post_only: int,
-    status: int,
-    priority: int,
-    version: int,
-    created_at: int,
-    client_order_id: str,
-    *conditional: int,
-) -> Order:
-    """An order as it stood, from its stored fields (the order of ``encode_order``)."""
+def decode_orders(lines: list[str], instrument_id: i64) -> list[Order]:
+    """The orders of lines: many at once take half the time. Raises ``ValueError`` where one is not an order."""
+    told: list[Any] = json.loads(f"[{','.join(lines)}]")
+    if len(told) != len(lines):
+        raise ValueError("not an order a line")
+    for fields in told:
+        if not isinstance(fields, list) or len(fields) not in (PLAIN_FIELDS, ALL_FIELDS):
+            raise ValueError("not an order of this schema version")
+    return [build_order(instrument_id, fields) for fields in told]
+
+
+def build_order(instrument_id: i64, fields: list[Any]) -> Order:
+    """An order as it stood, from its stored fields (the order of ``fields_of``)."""
+    order = _plain_order(instrument_id, fields)
+    if len(fields) > PLAIN_FIELDS:
+        _give_conditions(order, fields[PLAIN_FIELDS:])
+    return order
+
+
+def build_orders(rows: list[tuple[Any, ...]]) -> list[Order]:
+    """Orders as they stood, from rows: what a plain one has, the rest as text with commas (or None), the instrument's id."""
+    orders: list[Order] = []
+    for row in rows:
+        order = _plain_order(row[PLAIN_FIELDS + 1], row)
+        rest = row[PLAIN_FIELDS]
+        if rest is not None:
+            _give_conditions(order, [int(number) for number in rest.split(",")])
+        orders.append(order)
+    return orders
+
+
+def _plain_order(instrument_id: i64, fields: Any) -> Order:
+    """What every order has. By places: for a million of them, names would cost more than the orders."""
     order = Order(
-        order_id,
-        account_id,
+        fields[0],
+        fields[1],
         instrument_id,
-        side,
-        price,
-        quantity,
-        type,
-        time_in_force,
-        self_trade_prevention,
-        bool(post_only),
-        client_order_id,
+        fields[2],
+        fields[3],
+        fields[4],
+        fields[8],
+        fields[9],
+        fields[10],
+        bool(fields[11]),
+        fields[16],
     )
-    order.remaining = remaining
-    order.canceled = canceled
-    order.notional = notional
-    order.status = status
-    order.priority = priority
-    order.version = version
-    order.created_at = created_at
+    order.remaining = fields[5]
+    order.canceled = fields[6]
+    order.notional = int(fields[7])
+    order.status = fields[12]
+    order.priority = fields[13]
+    order.version = fields[14]
+    order.created_at = fields[15]
+    return order
+
+
+def _give_conditions(order: Order, conditional: list[Any]) -> None:
     if any(conditional):
         order.hidden = conditional[0]
         order.conditions = Conditions(*conditional[1:])
-    return order
 
 
 # Books

@@ -64,7 +64,7 @@ def load_state(engine: Engine, lines: Iterable[str]) -> None:
             holding = engine.holding(fields[0], engine.instruments[fields[1]])
             holding.bought, holding.bought_notional, holding.sold, holding.sold_notional = fields[2:]
         elif kind == "order":
-            orders.setdefault(fields[0], []).append(build_order(*fields))
+            orders.setdefault(fields[0], []).append(build_order(fields[0], fields[1:]))
         else:
             _load_account(engine, *fields)
     for instrument_id, open_orders in orders.items():

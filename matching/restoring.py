@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from matching.groups import Group, dissolve, is_held
 from matching.order import Order
-from matching.values import UNTRIGGERED
+from matching.values import BUY, SELL, UNTRIGGERED
 
 if TYPE_CHECKING:
     from matching.executor import Executor
@@ -40,6 +41,20 @@ def restore(engine: Executor, orders: list[Order]) -> None:
             instrument.stops.add(order, 0)
     for instrument in engine.instruments.values():
         instrument.stops.trails_moved = False
+
+
+def open_totals(orders: Iterable[Order]) -> list[tuple[int, int, int]]:
+    """Number of orders, units remaining and units hidden, of bids and of asks: what must agree with the record."""
+    counts, units, hidden = [0, 0], [0, 0], [0, 0]
+    for order in orders:
+        side = order.side
+        counts[side] += 1
+        remaining: int = order.remaining
+        units[side] += remaining
+        if order.hidden:
+            unseen: int = order.hidden
+            hidden[side] += unseen
+    return [(counts[side], units[side], hidden[side]) for side in (BUY, SELL)]
 
 
 def _join(engine: Executor, order: Order) -> None:

@@ -4,25 +4,26 @@ All of them: those that rest in books, the stops that wait, the held children of
 verification all read through here, so that what is saved is what would be recovered.
 """
 
-from collections.abc import Iterable
 from typing import Any
 
 from django.db import connection
 
-from matching.codec import build_order
-from matching.order import Order
+from matching.codec import build_orders
+from matching.order import Order, priority_of
+from matching.restoring import open_totals
 from matching.values import LAST_OPEN_STATUS
 from orders.models.trading import event_id
 
-# The columns of an order row in the order of ``matching.codec.build_order``, after the instrument's id.
-ORDER_COLUMNS = (
-    "instrument_id, id, account_id, side, COALESCE(price, 0), quantity, remaining, canceled, notional, type, time_in_force, "
-    "self_trade_prevention, post_only, status, priority, version, created_at, COALESCE(client_order_id, ''), hidden, "
-    "COALESCE(stop_price, 0), COALESCE(trail, 0), COALESCE(trail_bps, 0), COALESCE(display_quantity, 0), "
-    "COALESCE(expires_at, 0), COALESCE(group_id, 0), role"
+# The columns of an order row as ``matching.codec.build_orders`` takes them. What only orders with conditions have is one text,
+# so that the rows of the others, nearly all of them, are a third narrower.
+_COLUMNS = (
+    "id, account_id, side, COALESCE(price, 0), quantity, remaining, canceled, notional, type, time_in_force, "
+    "self_trade_prevention, post_only, status, priority, version, created_at, COALESCE(client_order_id, ''), "
+    "CASE WHEN role > 0 OR COALESCE(stop_price, trail, trail_bps, display_quantity, expires_at) IS NOT NULL THEN "
+    "hidden || ',' || COALESCE(stop_price, 0) || ',' || COALESCE(trail, 0) || ',' || COALESCE(trail_bps, 0) || ',' || "
+    "COALESCE(display_quantity, 0) || ',' || COALESCE(expires_at, 0) || ',' || COALESCE(group_id, 0) || ',' || role END, "
+    "instrument_id"
 )
-_NOTIONAL = 8
-_STATUS = 13
 # Rows fetched at a time: enough to make a round trip cheap, few enough not to double the memory.
 FETCH_ROWS = 5_000
 
@@ -46,7 +47,7 @@ class OpenOrders:
     def load_rows(self, sequence: int) -> None:
         """Start over from every open order's row; the tables stand at ``sequence``."""
         self.by_instrument.clear()
-        self._absorb(f"WHERE status <= {LAST_OPEN_STATUS} AND shard_id = %s", [self.shard_id])
+        self._absorb(f"WHERE {_are_open()} AND shard_id = %s", [self.shard_id])
         self.sequence = sequence
 
     def advance(self, sequence: int) -> int:
@@ -62,38 +63,46 @@ class OpenOrders:
 
     def _absorb(self, where: str, parameters: list[Any]) -> int:
         count = 0
-        with connection.cursor() as cursor:
-            cursor.execute(f"SELECT {ORDER_COLUMNS} FROM orders_order {where}", parameters)
+        # In pieces from the server: all at once would be in memory twice.
+        with connection.chunked_cursor() as cursor:
+            cursor.execute(f"SELECT {_COLUMNS} FROM orders_order {where}", parameters)
             while rows := cursor.fetchmany(FETCH_ROWS):
                 count += len(rows)
-                self._apply(rows)
+                self._apply(build_orders(rows))
         return count
 
-    def _apply(self, rows: Iterable[tuple[Any, ...]]) -> None:
-        for row in rows:
-            orders = self.by_instrument.setdefault(row[0], {})
-            self.changed.add(row[0])
-            if row[_STATUS] > LAST_OPEN_STATUS:
-                orders.pop(row[1], None)
+    def _apply(self, orders: list[Order]) -> None:
+        self.changed.update({order.instrument_id for order in orders})
+        for instrument_id in self.changed - self.by_instrument.keys():
+            self.by_instrument[instrument_id] = {}
+        for order in orders:
+            if order.status > LAST_OPEN_STATUS:
+                self.by_instrument[order.instrument_id].pop(order.order_id, None)
             else:
-                orders[row[1]] = order_of_row(row)
+                self.by_instrument[order.instrument_id][order.order_id] = order
 
     def in_priority(self, instrument_id: int) -> list[Order]:
         """The open orders of an instrument, first come first."""
-        return sorted(self.by_instrument.get(instrument_id, {}).values(), key=lambda order: order.priority)
+        return sorted(self.by_instrument.get(instrument_id, {}).values(), key=priority_of)
 
     def totals(self) -> Totals:
-        totals: Totals = {}
-        for instrument_id, orders in self.by_instrument.items():
-            for order in orders.values():
-                count, units, hidden = totals.get((instrument_id, order.side), (0, 0, 0))
-                totals[instrument_id, order.side] = (count + 1, units + order.remaining, hidden + order.hidden)
-        return totals
+        return {
+            (instrument_id, side): totals
+            for instrument_id, orders in self.by_instrument.items()
+            for side, totals in enumerate(open_totals(orders.values()))
+            if totals[0]
+        }
 
 
-def order_of_row(row: tuple[Any, ...]) -> Order:
-    """The core's order of a row with ``ORDER_COLUMNS``."""
-    return build_order(*row[:_NOTIONAL], int(row[_NOTIONAL]), *row[_NOTIONAL + 1 :])
+def _are_open() -> str:
+    """What the rows of open orders have in common, as SQL.
+
+    There is an index of them, in the order of accounts. SQLite would look every row up in that order, all over the table;
+    by ascending ids it takes half the time. PostgreSQL orders such look-ups by itself.
+    """
+    if connection.vendor == "sqlite":
+        return f"id IN (SELECT id FROM orders_order WHERE status <= {LAST_OPEN_STATUS})"
+    return f"status <= {LAST_OPEN_STATUS}"
 
 
 def totals_in_rows(shard_id: int) -> Totals:
@@ -102,7 +111,7 @@ def totals_in_rows(shard_id: int) -> Totals:
         cursor.execute(
             "SELECT instrument_id, side, COUNT(*), SUM(remaining / 67108864), SUM(remaining %% 67108864), "
             "SUM(hidden / 67108864), SUM(hidden %% 67108864) "
-            f"FROM orders_order WHERE status <= {LAST_OPEN_STATUS} AND shard_id = %s GROUP BY instrument_id, side",
+            f"FROM orders_order WHERE {_are_open()} AND shard_id = %s GROUP BY instrument_id, side",
             [shard_id],
         )
         return {

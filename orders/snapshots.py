@@ -8,6 +8,7 @@ those that wait outside the book; its levels and best prices are of those that r
 
 import logging
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from time import time_ns
@@ -15,7 +16,7 @@ from time import time_ns
 from django.db import transaction
 from django.db.models import QuerySet
 
-from matching.codec import SCHEMA_VERSION, decode_order, encode_order
+from matching.codec import SCHEMA_VERSION, decode_orders, encode_order
 from matching.order import Order
 from matching.values import UNTRIGGERED
 from orders import selectors
@@ -31,6 +32,8 @@ KEEP_DEFAULT = 20
 MILESTONE_EVENTS = 500_000
 # zlib's level: 1 is five times as fast as the default and loses a fifth.
 COMPRESSION_LEVEL = 1
+# Compressed bytes read at a time.
+PIECE_BYTES = 65_536
 
 
 class CorruptSnapshot(ValueError):
@@ -145,22 +148,38 @@ def encode(orders: list[Order]) -> tuple[bytes, str]:
 
 
 def decode(snapshot: BookSnapshot) -> list[Order]:
-    """The orders of a saved book. Raises ``CorruptSnapshot``."""
+    """The orders of a saved book. Raises ``CorruptSnapshot``. Streamed, like ``encode``."""
     if snapshot.schema_version != SCHEMA_VERSION:
         raise CorruptSnapshot(f"schema version {snapshot.schema_version}, this is {SCHEMA_VERSION}")
+    digest = blake2b(digest_size=16)
+    orders: list[Order] = []
     try:
-        text = zlib.decompress(bytes(snapshot.data))
+        for text in _pieces(bytes(snapshot.data)):
+            digest.update(text)
+            orders += decode_orders(text.decode().splitlines(), snapshot.instrument_id)
     except zlib.error as error:
         raise CorruptSnapshot(f"cannot be decompressed: {error}") from None
-    if blake2b(text, digest_size=16).hexdigest() != snapshot.checksum:
-        raise CorruptSnapshot("checksum differs")
-    try:
-        orders = [decode_order(line, snapshot.instrument_id) for line in text.decode().splitlines()]
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise CorruptSnapshot(f"not a saved book: {error}") from None
+    if digest.hexdigest() != snapshot.checksum:
+        raise CorruptSnapshot("checksum differs")
     if len(orders) != snapshot.orders:
         raise CorruptSnapshot(f"{len(orders)} orders, {snapshot.orders} were saved")
     return orders
+
+
+def _pieces(data: bytes) -> Iterator[bytes]:
+    """Compressed lines some thousand at a time, whole ones."""
+    decompressor = zlib.decompressobj()
+    rest = b""
+    for start in range(0, len(data), PIECE_BYTES):
+        text = rest + decompressor.decompress(data[start : start + PIECE_BYTES])
+        end = text.rfind(b"\n") + 1
+        yield text[:end]
+        rest = text[end:]
+    if not decompressor.eof:
+        raise CorruptSnapshot("it is cut short")
+    yield rest
 
 
 def load_latest(shard_id: int) -> tuple[OpenOrders, list[str]] | None:

@@ -86,6 +86,10 @@ def recover(shard_id: int, warm: OpenOrders | None = None) -> Recovered:
             shard = Shard.objects.get(id=shard_id)
             orders = _open_orders(shard, warm)
             recovered = build(shard, orders)
+        # There and back moves all there is among the oldest objects, unlooked at: the first small collection would walk
+        # through a million open orders otherwise, and keep the shard's first commands waiting.
+        gc.freeze()
+        gc.unfreeze()
     finally:
         if gc_was_enabled:
             gc.enable()

@@ -5,14 +5,19 @@ import random
 
 import pytest
 
+from benchmarks.recovery import MIDDLE, make_order
+from matching.commands import Cancel, DefineAccount
 from matching.image import state_hash
 from orders import gateway
 from orders.engine.recovery import recover
 from orders.engine.verification import verify
 from orders.models import BookSnapshot, Order
+from orders.open_orders import OpenOrders
 from orders.schemas.orders import AmendOrder
 from orders.schemas.problems import ProblemError
+from orders.selectors import consistent_read
 from orders.snapshots import BookSaver
+from tests.engine.desk import Desk
 from tests.support.market import OPERATOR, actor_for, make_account, make_instrument, place, running_engine
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -121,8 +126,6 @@ def test_a_saved_book_that_lies_is_found_out(rng: random.Random, caplog: pytest.
 
 
 def test_halts_limits_and_positions_survive() -> None:
-    from matching.commands import DefineAccount
-
     alice, bob = actor_for(make_account("alice")), actor_for(make_account("bob"))
     with running_engine():
         instrument = make_instrument(collar_bps=500)
@@ -139,3 +142,27 @@ def test_halts_limits_and_positions_survive() -> None:
         with pytest.raises(ProblemError, match="risk_max_position"):
             place(bob, "sell", "0.001", "105")
     assert verify(0).differences == []
+
+
+def test_twenty_thousand_open_orders_come_back_by_every_way(desk: Desk, rng: random.Random) -> None:
+    """Plain ones, icebergs, some with an expiry, stops: from rows, from saved books, from what a standby had followed."""
+    accounts = [desk.alice.id, desk.bob.id]
+    desk.do(*(DefineAccount(account_id, max_open_orders=10**6) for account_id in accounts))
+    desk.do(desk.order(desk.alice, 0, MIDDLE, 1), desk.order(desk.bob, 1, MIDDLE, 1))  # a last price, for what trails
+    ids = range(1, 20_001)
+    for start in range(0, len(ids), 1_000):
+        desk.do(*(make_order(rng, number, accounts, [desk.instrument.id]) for number in ids[start : start + 1_000]))
+    engine = desk.loop.state.engine
+    assert len(engine.orders) == len(ids)
+    assert state_hash(recover(0).engine) == state_hash(engine)
+    BookSaver(0).save()
+    warm = OpenOrders(0)
+    with consistent_read():
+        warm.load_rows(desk.loop.state.last_sequence)
+    desk.do(*(Cancel(order_id) for order_id in rng.sample(ids, 500)))
+    desk.do(*(make_order(rng, order_id, accounts, [desk.instrument.id]) for order_id in range(20_001, 20_501)))
+    expected = state_hash(engine)
+    assert state_hash(recover(0).engine) == expected
+    assert state_hash(recover(0, warm).engine) == expected
+    BookSnapshot.objects.all().delete()
+    assert state_hash(recover(0).engine) == expected
