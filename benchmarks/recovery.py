@@ -1,7 +1,8 @@
 """How long an engine takes to come back with many open orders: ``python -m benchmarks.recovery``.
 
 For PostgreSQL (a throwaway server, as it comes) and SQLite. The orders are placed through the engine's loop: limit orders
-around a price, a few of them icebergs and with an expiry, and stops, a third of which trail. Then, each in a process of its own:
+around a price, a few of them icebergs and with an expiry, and stops, a third of which trail. Then, each in a process of its
+own:
 
 * ``rows``: ``recover()`` from the open orders' rows, the aggregate that must agree included;
 * ``saved``: the same from the newest saved books, ``CHANGES`` commands after they were saved, and the rows that changed;
