@@ -24,6 +24,7 @@ from django.urls import get_resolver  # noqa: E402
 from oms_project.intake import BUSY, BUSY_HEADERS, MAX_REQUESTS, RESERVED_FOR_CANCELS, Intake  # noqa: E402
 from orders import watching  # noqa: E402
 from orders.bus import bus  # noqa: E402
+from orders.management.commands._server import refuse_to_start_unmigrated  # noqa: E402
 
 Environ = dict[str, Any]
 
@@ -50,7 +51,13 @@ class BoundedHandler(WSGIHandler):
         try:
             if environ.get("HTTP_TRANSFER_ENCODING") and not environ.get("CONTENT_LENGTH"):
                 measure_body(environ)
-            return super().__call__(environ, start_response)
+            response = super().__call__(environ, start_response)
+            if response.streaming:
+                return response
+            # In one piece, which the server then does not have to ask for.
+            content = response.content
+            response.close()
+            return [content]
         finally:
             self._intake.leave()
 
@@ -72,6 +79,7 @@ def get_ready() -> None:
     """
     get_resolver().url_patterns  # noqa: B018 - reading imports them
     if settings.OMS_ENGINE == "remote":
+        refuse_to_start_unmigrated()
         watching.start()
         bus().start()
     gc.collect()

@@ -1,6 +1,7 @@
 """What a process without an engine knows of the shards: from the tables, and from what engines tell."""
 
 from datetime import timedelta
+from threading import Event
 
 import pytest
 from django.db import DatabaseError
@@ -9,6 +10,7 @@ from django.utils import timezone
 from orders import status, watching
 from orders.models import EngineLease, Shard
 from orders.watching import News, Watcher
+from tests.feed.support import wait_until
 
 pytestmark = pytest.mark.django_db
 
@@ -132,3 +134,26 @@ def test_one_watcher_a_process_and_a_forked_one_has_its_own(monkeypatch):
         assert watching.start() is not first
     finally:
         watching.stop()
+
+
+def test_a_database_that_hangs_does_not_keep_the_last_state_for_ever(monkeypatch):
+    asked, released = Event(), Event()
+
+    def hang() -> list[watching.Sight]:
+        asked.set()
+        released.wait(10)
+        return []
+
+    monkeypatch.setattr(watching, "look", hang)
+    monkeypatch.setattr(watching, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(watching, "BLIND_SECONDS", 0.2)
+    status.shard_status(0).become(status.OPEN, epoch=1)
+    watcher = Watcher()
+    watcher.start()
+    try:
+        assert asked.wait(5)
+        wait_until(lambda: state_of()[0] == status.STALLED, "the silence to be noticed")
+        assert watcher.knows.is_set()
+    finally:
+        watcher.stop()
+        released.set()

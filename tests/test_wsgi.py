@@ -14,7 +14,7 @@ from oms_project.wsgi import BoundedHandler, intake_of, measure_body
 from orders import meters
 from tests.feed.support import wait_until
 
-pytestmark = pytest.mark.urls("tests.test_wsgi")
+pytestmark = [pytest.mark.urls("tests.test_wsgi"), pytest.mark.django_db]
 
 gate = Event()
 
