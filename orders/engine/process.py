@@ -12,6 +12,7 @@ Theory of operation
 
 import gc
 import logging
+from collections.abc import Callable
 from time import monotonic, sleep
 from typing import Protocol
 
@@ -61,6 +62,8 @@ class ShardProcess:
         self.bus = bus
         self.loop = EngineLoop(shard_id, bus, listeners)
         self.lease: LeaseKeeper | None = None
+        # Told when the shard is this process's, before anything is recovered.
+        self.on_own: Callable[[], None] = lambda: None
         self._bus_errors = bus_errors
         self._election = Election(shard_id, self.owner)
         self._standby = Standby(self._election)
@@ -100,10 +103,11 @@ class ShardProcess:
         return 0 if orders is None else orders.sequence
 
     def _own(self, won: Won) -> None:
-        self.loop.status.become(status.RECOVERING)
         epoch = self._begin_epoch(won)
         if epoch is None:
             return
+        self.loop.status.become(status.RECOVERING, epoch=epoch)
+        self.on_own()
         self.lease = LeaseKeeper(self._election, self.loop, epoch, self._has_lost)
         self.lease.start()
         try:

@@ -55,7 +55,8 @@ class Command(BaseCommand):
             start_http_server(metrics_port, metrics_host, registry=meters.REGISTRY)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: process.stop())
-        sender.start()
+        # A standby has nothing to say.
+        process.on_own = sender.start
         try:
             process.run()
             failed = False
@@ -63,7 +64,8 @@ class Command(BaseCommand):
             log.critical("shard %d: the engine stopped: %s", shard, error, exc_info=error)
             failed = True
         finally:
-            sender.stop()
+            if process.lease is not None:
+                sender.stop()
         leave(1 if failed else 0)
 
     def _check(self, process: ShardProcess, bus: StreamBus) -> None:
