@@ -148,6 +148,11 @@ class Election:
         self._ask("SELECT pg_advisory_unlock(%(lock)s, %(shard)s)")
         self.close()
 
+    @property
+    def has_session(self) -> bool:
+        """Whether there is one still, after an error: only with it goes the lock."""
+        return self._session is not None
+
     def close(self) -> None:
         """End the session; the lock goes with it."""
         self._seen = None
@@ -165,5 +170,6 @@ class Election:
         try:
             return self._session.execute(statement, {**fixed, **parameters})
         except psycopg.Error:
-            self.close()
+            if self._session.closed:
+                self.close()
             raise

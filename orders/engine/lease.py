@@ -87,5 +87,5 @@ class LeaseKeeper(Thread):
             raise
         except psycopg.Error as error:
             if self._has_session:
-                log.error("shard %d: the lock's session is lost: %s", self._loop.shard_id, str(error).strip())
-            self._has_session = False
+                log.error("shard %d: the lease was not renewed: %s", self._loop.shard_id, str(error).strip())
+            self._has_session = self._has_session and self._election.has_session

@@ -14,6 +14,7 @@ Theory of operation
   at or after its moment, and by an idle engine when its moment has come.
 """
 
+import gc
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -82,6 +83,8 @@ class EngineLoop:
         self.owned_epoch: int | None = None
         # When (monotonic) the loop was last seen to move: whoever watches over it takes one that does not for hung.
         self.moved_at = monotonic()
+        # Whether a state was thrown away whose memory is still taken.
+        self._has_litter = False
         # The latest group, and whether its commit was begun: then an error leaves open whether it happened.
         self._attempt: Attempt
         self._is_committing = False
@@ -102,6 +105,7 @@ class EngineLoop:
         """
         if self.status.state != status.STALLED:  # each try of a shard that stalls is no news
             self.status.become(status.RECOVERING)
+        self._has_litter = hasattr(self, "state")
         self.state = recover(self.shard_id, warm)
         if self.owned_epoch not in (None, self.state.epoch):
             raise Fenced(f"shard {self.shard_id} is no longer at epoch {self.owned_epoch}")
@@ -130,8 +134,21 @@ class EngineLoop:
             self.process(taken)
         finally:
             self.bus.flush()
+            if self._has_litter:
+                self._sweep()
             self.moved_at = monotonic()
         return True
+
+    def _sweep(self) -> None:
+        """Free the books that a recovery has replaced: a web of cycles, and out of the collector's sight since it was frozen.
+
+        Once the answers are out, and nothing (no traceback) refers to them any more.
+        """
+        self._has_litter = False
+        del self._attempt
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()
 
     def _seconds_to_wait(self, timeout_seconds: float) -> float:
         """No longer than until something is due by itself."""

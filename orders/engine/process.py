@@ -145,18 +145,13 @@ class ShardProcess:
     def _begin(self, epoch: int) -> None:
         """Recover and stand where the last commit left the stream."""
         self.loop.owned_epoch = epoch
-        while not self.loop.stopping:
-            try:
-                self.loop.load(self._standby.orders)
-                break
-            except DatabaseError as error:
-                log.error("shard %d: cannot recover yet: %s", self.shard_id, str(error).strip())
-                connection.close()
-                self._standby.orders = None
-                sleep(RETRY_SECONDS)
-        self._standby.orders = None
-        gc.collect()
-        gc.freeze()
+        # Looking through a million new orders for garbage takes a second in which not even the lease is renewed.
+        gc.disable()
+        try:
+            self._load()
+            gc.freeze()
+        finally:
+            gc.enable()
         while not self.loop.stopping:
             try:
                 self.bus.begin(self.loop.state.place)
@@ -170,6 +165,18 @@ class ShardProcess:
                 self.loop.status.become(status.RECOVERING, str(error)[:200])
                 self.loop.moved_at = monotonic()
                 sleep(RETRY_SECONDS)
+
+    def _load(self) -> None:
+        while not self.loop.stopping:
+            try:
+                self.loop.load(self._standby.orders)
+                return
+            except DatabaseError as error:
+                log.error("shard %d: cannot recover yet: %s", self.shard_id, str(error).strip())
+                connection.close()
+                sleep(RETRY_SECONDS)
+            finally:
+                self._standby.orders = None
 
     def _resign(self, epoch: int) -> None:
         """Let go. Where that cannot be said, PostgreSQL finds out by itself."""

@@ -23,6 +23,7 @@ class FakeElection:
         self.told: list[dict[str, Any]] = []
         self.trouble: list[Exception] = []
         self.wins: list[bool | Exception] = []
+        self.has_session = False
 
     def renew(self, **told: Any) -> None:
         if self.trouble:
@@ -93,6 +94,14 @@ def test_a_session_that_is_lost_is_looked_for_until_it_is_won_again(keep: Any, e
     _, lost = keep()
     until(lambda: election.told)
     assert not election.wins and not lost
+
+
+def test_a_renewal_that_fails_need_not_cost_the_lock(keep: Any, election: FakeElection) -> None:
+    election.has_session = True
+    election.trouble = [psycopg.errors.LockNotAvailable("somebody alters the table")]
+    _, lost = keep()
+    until(lambda: election.told)
+    assert not lost
 
 
 def test_a_shard_that_is_lost_is_told_once(keep: Any, election: FakeElection) -> None:

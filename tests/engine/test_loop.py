@@ -1,5 +1,6 @@
 """The engine between bus and database: exactly once, and the truth whatever fails."""
 
+import gc
 import threading
 from concurrent.futures import Future
 from typing import Any
@@ -350,3 +351,17 @@ def test_recovered_state_equals_the_state_before(desk: Desk) -> None:
         account = desk.alice if number % 3 else desk.bob
         desk.group(desk.envelope(desk.order(account, number % 2, 95 + number % 11, 1 + number % 5)))
     assert state_hash(recover(0).engine) == state_hash(desk.loop.state.engine)
+
+
+def test_a_recovery_leaves_nothing_of_the_books_it_replaces(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where they were out of the collector's sight, as after the start of a server."""
+    desk.do(*(desk.order(desk.alice, 0, price, 5) for price in (100, 100, 101)))
+    # pytest keeps every line's arguments: an error, and with it all that its traceback knows.
+    monkeypatch.setattr(loop.log, "disabled", True)
+    gc.collect()
+    gc.freeze()
+    fail_once(monkeypatch, "before")
+    desk.do(desk.order(desk.bob, 1, 110, 1))
+    gc.unfreeze()
+    count = sum(isinstance(each, Order) and each.order_id in desk.loop.state.engine.orders for each in gc.get_objects())
+    assert count == len(desk.loop.state.engine.orders)
