@@ -57,10 +57,11 @@ class Sight(NamedTuple):
 
 
 class News(NamedTuple):
-    """What an engine has told of itself."""
+    """What an engine has told of itself: at least how far it had come when it said so."""
 
     shard_id: int
     epoch: int
+    sequence: int
     state: str
     detail: str
 

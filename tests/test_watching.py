@@ -79,7 +79,7 @@ def test_news_hold_until_the_lease_has_them(watcher, monkeypatch):
     shard = make_shard()
     make_lease(shard, state="recovering")
     watcher._look()
-    watcher.told(News(0, 3, "open", ""))
+    watcher.told(News(0, 3, 70, "open", ""))
     assert state_of() == ("open", 3, "")
     watcher._look()  # the lease is from before
     assert state_of() == ("open", 3, "")
@@ -92,9 +92,9 @@ def test_news_of_an_engine_that_was_replaced_count_for_nothing(watcher):
     shard = make_shard()
     make_lease(shard)
     watcher._look()
-    watcher.told(News(0, 2, "stopped", "fenced"))
+    watcher.told(News(0, 2, 70, "stopped", "fenced"))
     assert state_of() == ("open", 3, "")
-    watcher.told(News(0, 3, "open", ""))
+    watcher.told(News(0, 3, 70, "open", ""))
     Shard.objects.update(epoch=4)
     make_lease(shard, epoch=4, state="recovering")
     watcher._look()
@@ -118,7 +118,7 @@ def test_without_a_database_the_last_is_believed_for_a_while_then_nothing(watche
     assert state_of() == ("stalled", 3, "The database does not answer.")
     assert state_of(1)[0] == "stopped"
     # Nobody can say any more of which epoch that is.
-    watcher.told(News(0, 3, "open", ""))
+    watcher.told(News(0, 3, 70, "open", ""))
     assert state_of()[0] == "stalled"
 
 

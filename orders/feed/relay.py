@@ -6,7 +6,8 @@ Theory of operation
   thread of its own encodes what is queued and sends it to the group; commits that pile up share a message. What the engine
   says of itself (``orders.status``) goes the same way, at once, and now and then to say that it is there.
 * ``Receiver`` belongs to a server's loop. It joins the group and hands commits to the hub, news to ``orders.watching``.
-* Nothing here is kept and nothing repeated: what gets lost on the way the hub misses, and reads from the tables.
+* Nothing here is kept and nothing repeated: what gets lost on the way the hub misses, and reads from the tables. An engine's
+  news say how far it is: where its commits have not come that far, the hub is told to look (``suspect``).
 * After a while of silence the receiver joins anew: a connection may be dead without anybody having said so.
 """
 
@@ -148,7 +149,9 @@ class Sender:
 
 def news_of_this_process() -> list[News]:
     """How the shards stand whose engines run here."""
-    return [News(shard.shard_id, shard.epoch, shard.state, shard.detail) for shard in status.shard_list()]
+    return [
+        News(shard.shard_id, shard.epoch, shard.sequence, shard.state, shard.detail) for shard in status.shard_list()
+    ]
 
 
 class Receiver:
@@ -158,13 +161,14 @@ class Receiver:
         self,
         take: Callable[[CommitMessage], None],
         told: Callable[[News], None] | None = None,
-        joined: Callable[[], None] = lambda: None,
+        suspect: Callable[[], None] = lambda: None,
         layer: Any = None,
     ) -> None:
         self._take = take
         self._told = told
-        # Called each time it has joined: what was sent before that is lost.
-        self._joined = joined
+        # Called where commits may have been lost: before it had joined, or because an engine is further.
+        self._suspect = suspect
+        self._heard: dict[int, int] = {}
         self._layer = layer if layer is not None else get_channel_layer()
         self._task: asyncio.Task[None] | None = None
         self._is_away = False
@@ -183,9 +187,8 @@ class Receiver:
     async def _receive_for_ever(self) -> None:
         while True:
             try:
-                await self._receive()
-            except TimeoutError:
-                log.debug("no engine has been heard of: joining the feed anew")
+                channel = await asyncio.wait_for(self._join(), JOIN_SECONDS)
+                await self._receive(channel)
             except Exception as error:
                 if not self._is_away:
                     log.warning("the feed of the engines is away: %r; what it misses comes from the tables", error)
@@ -195,17 +198,24 @@ class Receiver:
                     await asyncio.wait_for(self._layer.flush(), JOIN_SECONDS)
             await asyncio.sleep(RETRY_SECONDS)
 
-    async def _receive(self) -> None:
-        async with asyncio.timeout(JOIN_SECONDS):
-            channel = await self._layer.new_channel("oms.feed.")
-            await self._layer.group_add(GROUP, channel)
+    async def _join(self) -> str:
+        channel: str = await self._layer.new_channel("oms.feed.")
+        await self._layer.group_add(GROUP, channel)
+        return channel
+
+    async def _receive(self, channel: str) -> None:
+        """Until nothing has come for long."""
         if self._is_away:
-            self._is_away = False
             log.warning("the feed of the engines is back")
-        self._joined()
+        self._is_away = False
+        self._suspect()
         while True:
-            async with asyncio.timeout(SILENCE_SECONDS):
-                message = await self._layer.receive(channel)
+            try:
+                async with asyncio.timeout(SILENCE_SECONDS):
+                    message = await self._layer.receive(channel)
+            except TimeoutError:
+                log.debug("no engine has been heard of: joining the feed anew")
+                return
             self.deliver(message)
 
     def deliver(self, message: Any) -> None:
@@ -223,8 +233,13 @@ class Receiver:
         self._hand_on(relayed.commits, relayed.news)
 
     def _hand_on(self, commits: Iterable[CommitMessage], news: Iterable[News]) -> None:
+        heard = self._heard
         for commit in commits:
+            heard[commit.shard_id] = max(commit.sequence, heard.get(commit.shard_id, 0))
             self._take(commit)
         told = self._told or watching.start().told
         for item in news:
             told(item)
+            if item.sequence > heard.get(item.shard_id, 0):
+                heard[item.shard_id] = item.sequence
+                self._suspect()

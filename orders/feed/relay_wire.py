@@ -85,24 +85,22 @@ def _integer_of(code: int, data: bytes) -> int:
 # Shapes
 
 Read = Callable[[Any], Any]
-_PLAIN: dict[Any, type] = {int: int, str: str}
+_PLAIN = (int, str)
 
 
 def _reader(shape: Any) -> Read:
     """A function that makes a value of ``shape`` out of what msgpack gives. Raises whatever where it does not fit."""
+    arguments = get_args(shape)
     if shape in _PLAIN:
         return _plain(shape)
-    arguments = get_args(shape)
-    if get_origin(shape) is tuple:
-        if arguments[-1] is Ellipsis:
-            item = _reader(arguments[0])
-            return lambda value: tuple([item(part) for part in value])
-        return _record(tuple, [_reader(argument) for argument in arguments])
+    if get_origin(shape) is tuple and arguments[-1] is Ellipsis:
+        item = _reader(arguments[0])
+        return lambda value: tuple([item(part) for part in value])
     if isinstance(shape, UnionType):
         (other,) = (argument for argument in arguments if argument is not NoneType)
         read = _reader(other)
         return lambda value: None if value is None else read(value)
-    return _record(shape._make, [_reader(hint) for hint in get_type_hints(shape).values()])
+    return _record(shape, arguments or tuple(get_type_hints(shape).values()))
 
 
 def _plain(kind: type) -> Read:
@@ -114,7 +112,13 @@ def _plain(kind: type) -> Read:
     return read
 
 
-def _record(make: Callable[[Any], Any], readers: list[Read]) -> Read:
+def _record(shape: Any, fields: tuple[Any, ...]) -> Read:
+    make: Read = tuple if get_origin(shape) is tuple else shape._make
+    if all(field in _PLAIN for field in fields) and make is not tuple:
+        # Numbers and texts of our own version: a busy market has tens of thousands of them a second. Looks at their count.
+        return make
+    readers = [_reader(field) for field in fields]
+
     def read(value: Any) -> Any:
         return make([part(item) for part, item in zip(readers, value, strict=True)])
 

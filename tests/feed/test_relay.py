@@ -13,7 +13,7 @@ from django.utils.module_loading import import_string
 from matching.values import CONTINUOUS
 from oms_project.production import channel_layer
 from orders import meters, status
-from orders.feed import relay
+from orders.feed import life, relay
 from orders.feed.publisher import CommitMessage
 from orders.feed.relay import KIND, Receiver, Sender
 from orders.watching import News
@@ -216,9 +216,9 @@ def test_a_change_of_state_is_told_at_once_and_then_now_and_again(redis_url, qui
         wait_until(lambda: other.joins, "it to join")
         with sending(layer_of(redis_url)):
             shard.become(status.OPEN, epoch=4)
-            wait_until(lambda: other.news[-1:] == [News(3, 4, "open", "")], "the news")
+            wait_until(lambda: other.news[-1:] == [News(3, 4, 0, "open", "")], "the news")
             shard.become(status.STALLED, "the disk is away")
-            wait_until(lambda: other.news[-1:] == [News(3, 4, "stalled", "the disk is away")], "the news")
+            wait_until(lambda: other.news[-1:] == [News(3, 4, 0, "stalled", "the disk is away")], "the news")
         monkeypatch.setattr(relay, "BEAT_SECONDS", 0.02)
         count = len(other.news)
         with sending(layer_of(redis_url)):
@@ -251,7 +251,7 @@ def relayed(feed: Feed, redis: Redis) -> Iterator[Feed]:
     sender = Sender(layer_of(redis.url))
     receiver = Receiver(feed.hub.listener, lambda news: None, feed.hub.suspect, layer_of(redis.url))
     joins: list[int] = []
-    receiver._joined = lambda: (joins.append(1), feed.hub.suspect())
+    receiver._suspect = lambda: (joins.append(1), feed.hub.suspect())
     feed.loop.call(receiver.start, feed.loop.loop)
     sender.start()
     wait_until(lambda: joins, "the hub to join")
@@ -329,3 +329,17 @@ def test_a_reader_sees_what_was_answered_before_it_asked(relayed, acme, actors, 
     place(actors[0], "sell", "1", "60")
     assert relayed.hub.book(acme.id, 10).bids[0] == (5200, 1000, 1)
     assert relayed.hub.instrument(acme.id).phase == CONTINUOUS
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_commit_that_is_lost_and_has_no_successor_is_found_by_what_the_engine_says(
+    relayed, acme, actors, monkeypatch
+):
+    """Long before a heartbeat would."""
+    monkeypatch.setattr(life, "HEARTBEAT_SECONDS", 10**6)
+    book = relayed.subscribe_book(acme, 10)
+    over_redis = relayed.drop
+    relayed.drop = lambda message: True
+    place(actors[0], "buy", "1", "99")
+    relayed.drop = over_redis
+    wait_until(lambda: followed(book, 10).bids == [["99.00", "1.000", 1]], "the repair")

@@ -11,7 +11,7 @@ from orders.feed.relay_wire import RelayError
 from orders.watching import News
 
 COMMIT = CommitMessage(0, 3, 70, 68, 1_700_000_000_000_000, (), (), (), (), (), (7,))
-NEWS = News(0, 3, "open", "")
+NEWS = News(0, 3, 70, "open", "")
 
 
 def message(*commits: CommitMessage, news: tuple[News, ...] = ()) -> bytes:
@@ -52,7 +52,7 @@ def test_an_auction_that_crosses_nothing_is_told_as_such():
         msgpack.packb([relay_wire.VERSION, [["x", *COMMIT[1:]]], []]),
         msgpack.packb([relay_wire.VERSION, [[True, *COMMIT[1:]]], []]),
         msgpack.packb([relay_wire.VERSION, [[*COMMIT, 1]], []]),
-        msgpack.packb([relay_wire.VERSION, [], [[0, 3, "open"]]]),
+        msgpack.packb([relay_wire.VERSION, [], [[0, 3, 70, "open"]]]),
         msgpack.packb([relay_wire.VERSION, [], [msgpack.ExtType(5, b"x")]]),
         msgpack.packb([relay_wire.VERSION + 1, [COMMIT], [NEWS]]),
         message(COMMIT)[:-1],

@@ -89,7 +89,7 @@ class Command(BaseCommand):
         refuse_to_start_unmigrated()
         watching.start()
         server = WebServer(host, port, finish=answer_what_is_under_way, say=self._say, relayed=True)
-        receiver = Receiver(hub().listener, joined=hub().suspect)
+        receiver = Receiver(hub().listener, suspect=hub().suspect)
         receiver.start(server.loop)
         server.on_stop = receiver.stop
         return server.run()
