@@ -27,7 +27,7 @@ from redis.exceptions import RedisError, ResponseError
 from orders import status
 from orders.bus import wire
 from orders.bus.envelope import UNAVAILABLE, Envelope, Outcome
-from orders.bus.link import Link, NotConnected
+from orders.bus.link import Link, NotConnected, checked
 from orders.bus.memory import MAX_WAITING_COMMANDS, RESERVED_FOR_CANCELS, BusClosed, BusFull
 from orders.bus.nodes import NodeLease
 from orders.bus.stream import COMMANDS_KEY, COUNT, DATA, REPLIES_KEY
@@ -60,6 +60,7 @@ class _Sent(NamedTuple):
     shard_id: int
     correlation: int
     reserved: bool
+    commands: int
     data: bytes
     since: float
 
@@ -97,6 +98,7 @@ class RemoteBus:
         self._is_away = False
         self._is_closed = False
         self._is_stopping = False
+        self._looked_after_at = 0.0
         self._node = NodeLease(self._gateway)
 
     @property
@@ -153,16 +155,15 @@ class RemoteBus:
         shard = status.shards.get(shard_id)
         if shard is not None:
             _admit(shard, reserved)
+        commands = len(envelope.commands)
         correlation = next(self._correlations)
         data = wire.encode_envelope(envelope, correlation)
-        sent = _Sent(envelope, shard_id, correlation, reserved, data, monotonic())
+        sent = _Sent(envelope, shard_id, correlation, reserved, commands, data, monotonic())
         room = self._capacity + (self._reserve if reserved else 0)
         with self._lock:
-            if self._waiting + len(envelope.commands) > room or (
-                shard is not None and getattr(shard, "waiting", 0) > room
-            ):
+            if self._waiting + commands > room or (shard is not None and shard.waiting > room):
                 raise BusFull
-            self._waiting += len(envelope.commands)
+            self._waiting += commands
             self._under_way[correlation] = sent
         self._outgoing.put(sent)
 
@@ -213,7 +214,7 @@ class RemoteBus:
                 DATA,
                 wire.encode_entry(self._gateway, [sent.data for sent in entry]),
                 COUNT,
-                sum(len(sent.envelope.commands) for sent in entry),
+                sum([sent.commands for sent in entry]),
             )
             for entry in entries
         ]
@@ -236,32 +237,33 @@ class RemoteBus:
     def _refuse(self, entry: list[_Sent]) -> None:
         """Tell the callers that nothing was carried out."""
         for sent in entry:
-            self._resolve(sent.correlation, [Outcome(UNAVAILABLE)] * len(sent.envelope.commands))
+            self._resolve(sent.correlation, [Outcome(UNAVAILABLE)] * sent.commands)
 
     # Receiving
 
     def _receive_for_good(self) -> None:
         link = Link(self._url, blocks_seconds=RECEIVE_SECONDS)
-        key = REPLIES_KEY.format(self._gateway)
-        looked_after = 0.0
         while not self._is_stopping:
             try:
-                if link.connect() or monotonic() - looked_after >= RECEIVE_SECONDS:
-                    looked_after = monotonic()
-                    self._node.renew(link)
-                    self._forget_old()
-                self._found()
-                (answer,) = link.call(("BLPOP", key, RECEIVE_SECONDS))
-                if isinstance(answer, ResponseError):
-                    raise answer
+                self._receive_once(link)
             except RedisError as error:
                 self._lost(error)
                 self._forget_old()
                 sleep(RETRY_SECONDS)
-                continue
-            if answer is not None:
-                self._receive(answer[1])
+            except Exception:
+                log.exception("answers were not told to those who wait for them")
         link.close()
+
+    def _receive_once(self, link: Link) -> None:
+        """Wait for one element of answers; now and then look after the rest first."""
+        if link.connect() or monotonic() - self._looked_after_at >= RECEIVE_SECONDS:
+            self._looked_after_at = monotonic()
+            self._node.renew(link)
+            self._forget_old()
+        self._found()
+        (answer,) = checked(link.call(("BLPOP", REPLIES_KEY.format(self._gateway), RECEIVE_SECONDS)))
+        if answer is not None:
+            self._receive(answer[1])
 
     def _receive(self, data: bytes) -> None:
         try:
@@ -278,7 +280,7 @@ class RemoteBus:
             sent = self._under_way.pop(correlation, None)
             if sent is None:
                 return
-            self._waiting -= len(sent.envelope.commands)
+            self._waiting -= sent.commands
         if sent.envelope.future.set_running_or_notify_cancel():
             sent.envelope.future.set_result(outcomes)
 
@@ -292,7 +294,7 @@ class RemoteBus:
                 if oldest.since > end:
                     break
                 del self._under_way[oldest.correlation]
-                self._waiting -= len(oldest.envelope.commands)
+                self._waiting -= oldest.commands
                 forgotten.append(oldest)
         for sent in forgotten:
             sent.envelope.future.cancel()
@@ -320,11 +322,10 @@ def _packed(waiting: list[_Sent]) -> list[list[_Sent]]:
     # Of each shard, the entry that still has room, and the commands in it.
     open_entries: dict[int, tuple[list[_Sent], int]] = {}
     for sent in waiting:
-        commands = len(sent.envelope.commands)
         entry, filled = open_entries.get(sent.shard_id, ([], 0))
-        if not entry or filled + commands > MAX_ENTRY_COMMANDS:
+        if not entry or filled + sent.commands > MAX_ENTRY_COMMANDS:
             entry, filled = [], 0
             entries.append(entry)
         entry.append(sent)
-        open_entries[sent.shard_id] = entry, filled + commands
+        open_entries[sent.shard_id] = entry, filled + sent.commands
     return entries

@@ -39,6 +39,8 @@ MAX_BLOCK_SECONDS = 0.1
 # Entries in one answer of Redis, and commands read ahead: bounds memory. What waits beyond that waits in Redis.
 MAX_READ_ENTRIES = 256
 MAX_READ_COMMANDS = 25_000
+# Of the number of commands in an entry, whoever wrote it.
+MAX_DIGITS = 9
 # Answers nobody fetches are dropped after this long; those that cannot be sent are kept as long as their callers wait.
 REPLIES_EXPIRE_SECONDS = 60
 REPLIES_KEPT_SECONDS = 10
@@ -175,7 +177,7 @@ class StreamBus:
         for entry_id, fields in answer[0][1]:
             self._read_id = entry_id.decode()
             named = dict(zip(fields[::2], fields[1::2], strict=True))
-            count = named.get(COUNT, b"0")
+            count = named.get(COUNT, b"")[:MAX_DIGITS]
             commands = int(count) if count.isdigit() else 0
             self._ahead.append((self._read_id, named.get(DATA, b""), commands))
             self._ahead_commands += commands
@@ -184,7 +186,8 @@ class StreamBus:
         """The envelopes of an entry that are still to be carried out, each with its place and somewhere to put its answer."""
         try:
             envelopes = wire.decode_entry(data, self._reply)
-        except wire.WireError as error:
+        except Exception as error:
+            # Whatever it is: it would be the same for every engine to come.
             log.error("shard %d: entry %s cannot be read and is passed over: %s", self._shard_id, entry_id, error)
             envelopes = []
         if not envelopes:
