@@ -23,6 +23,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak-seconds", type=float, default=60, help="how long the soak test of real sockets lasts")
     parser.addoption("--soak-messages", type=int, default=100_000, help="how many messages the soak test harms")
     parser.addoption("--client-kills", type=int, default=5, help="how often the server is killed under its clients")
+    parser.addoption("--cycles", type=int, default=30, help="how many faults the production topology is to survive")
+    parser.addoption("--cuts", type=int, default=8, help="how often engines are cut off from PostgreSQL under load")
+    parser.addoption("--freezes", type=int, default=2, help="how often an owner is frozen under load")
     parser.addoption("--seed", type=int, default=None, help="repeat a randomised test of faults with its printed seed")
 
 

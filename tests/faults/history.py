@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from matching.events import AMENDED, CANCELED, KIND_NAMES, REPLACED
-from matching.values import LAST_OPEN_STATUS, SIDE_NAMES, STATUS_NAMES
+from matching.values import LAST_OPEN_STATUS, R_AMENDED_TO_FILLED, SIDE_NAMES, STATUS_NAMES
 from orders.displayed import DisplayedBook, Step
 from tests.faults.ledger import (
     AMEND,
@@ -130,7 +130,7 @@ def _fills_as_told(told: Told, log: Log, lives: dict[int, list[State]]) -> Itera
 
 def amends(ledger: Ledger, log: Log) -> Iterator[str]:
     """Of every order at least the acknowledged amends happened, at most those and the unanswered ones; as asked."""
-    happened = Counter(event.order_id for event in log.events if event.kind in (AMENDED, REPLACED))
+    happened = Counter(event.order_id for event in log.events if _is_amend(event))
     events = {event.sequence: event for event in log.events}
     done: Counter[int] = Counter()
     unknown: Counter[int] = Counter()
@@ -143,7 +143,10 @@ def amends(ledger: Ledger, log: Log) -> Iterator[str]:
             done[call.order_id] += 1
             told = call.told
             assert told is not None
-            if (call.price and told.price != call.price) or (call.quantity and told.quantity != call.quantity):
+            is_as_asked = told.price == (call.price or told.price) and told.quantity == (call.quantity or told.quantity)
+            if not is_as_asked and not (
+                told.sequence in events and events[told.sequence].reason == R_AMENDED_TO_FILLED
+            ):
                 yield f"an amend of order {call.order_id} to {call.price}, {call.quantity} was answered {told}"
             if told.sequence not in events:
                 yield f"an amend of order {call.order_id} was acknowledged at {told.sequence}, which is not there"
@@ -151,6 +154,11 @@ def amends(ledger: Ledger, log: Log) -> Iterator[str]:
         least, most = done[order_id], done[order_id] + unknown[order_id]
         if not least <= happened[order_id] <= most:
             yield f"order {order_id} was amended {happened[order_id]} times, {least} acknowledged, {most} sent"
+
+
+def _is_amend(event: EventRow) -> bool:
+    """Also one to no more than is filled already, which ends the order."""
+    return event.kind in (AMENDED, REPLACED) or (event.kind == CANCELED and event.reason == R_AMENDED_TO_FILLED)
 
 
 def cancels(ledger: Ledger, log: Log, lives: dict[int, list[State]]) -> Iterator[str]:
@@ -307,13 +315,11 @@ def _step(event: EventRow, sides: dict[int, int]) -> Step:
 
 
 def epochs(ledger: Ledger, log: Log) -> Iterator[str]:
-    """Owners follow each other: with a later sequence never comes an earlier epoch."""
-    told = [(heard.sequence, heard.epoch) for heard in (*ledger.executions, *ledger.trades, *ledger.books)]
-    for (before, one), (after, other) in pairwise(sorted(told)):
-        if other < one:
-            yield f"{before} was published by epoch {one}, the later {after} by {other}"
-    for (_, one), (_, other) in pairwise(sorted(ledger.epochs)):
-        if other < one:
-            yield f"the shard's epoch went from {one} to {other}"
-    if told and max(told)[1] > log.epoch:
-        yield f"epoch {max(told)[1]} was published, the shard is at {log.epoch}"
+    """Owners follow each other: neither the feed nor the shard's row ever goes back to an earlier epoch."""
+    heard = sorted((told.heard_at, told.epoch) for told in (*ledger.executions, *ledger.trades, *ledger.books))
+    for what, told in (("feed's", heard), ("shard's", sorted(ledger.epochs))):
+        for (_, one), (_, other) in pairwise(told):
+            if other < one:
+                yield f"the {what} epoch went from {one} to {other}"
+        if told and told[-1][1] > log.epoch:
+            yield f"the {what} epoch was {told[-1][1]}, the row says {log.epoch}"

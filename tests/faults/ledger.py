@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-PLACE, AMEND, CANCEL, CANCEL_ALL = "place", "amend", "cancel", "cancel_all"
+PLACE, AMEND, CANCEL, CANCEL_ALL, READ = "place", "amend", "cancel", "cancel_all", "read"
 # How a call was answered. UNKNOWN: not at all, or by a word that says that nobody knows.
 DONE, REFUSED, NOT_ACCEPTED, UNKNOWN = "done", "refused", "not_accepted", "unknown"
 
@@ -39,10 +39,11 @@ class Terms(NamedTuple):
 
 @dataclass(slots=True)
 class Call:
-    """One command and its answer. ``batch`` is the same number for those sent together, in their order (0: alone).
+    """One command (or one look at an order) and its answer.
 
-    Of an amend ``terms`` are the new price and quantity (0: as it was); of a cancel by filter, which here is always of all
-    the account's orders, ``canceled`` are the ids it answered.
+    ``batch`` is the same number for those sent together, in their order (0: alone). Of an amend ``price`` and ``quantity``
+    are the new ones (0: as it was); of a cancel by filter, which here is always of all the account's orders, ``canceled``
+    are the ids it answered.
     """
 
     kind: str

@@ -254,7 +254,7 @@ def read_log(connection: Any, symbol: str) -> Log:
         ).fetchone()
         events = connection.execute(
             "SELECT id, order_id, account_id, instrument_id, kind, price, quantity, remaining, filled, status, reason, other, "
-            "(extract(epoch FROM at) * 1000000)::bigint, detail FROM orders_event WHERE id > %s AND id < %s ORDER BY id",
+            "at, detail FROM orders_event WHERE id > %s AND id < %s ORDER BY id",
             [event_id(shard_id, 0), event_id(shard_id + 1, 0)],
         )
         told = [EventRow(row[0] & SEQUENCE_MASK, *row[1:]) for row in events]

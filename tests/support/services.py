@@ -163,6 +163,13 @@ class Postgres:
         """SIGKILL of the postmaster; its backends notice by themselves."""
         self.stop(signal.SIGKILL)
 
+    def kill_backend(self, pid: int) -> None:
+        """SIGKILL of one backend: PostgreSQL ends all others, and recovers."""
+        assert self.process is not None
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        if str(pid) in children:  # never anybody else's process
+            os.kill(pid, signal.SIGKILL)
+
     def tail(self) -> str:
         return self._log.read_text(errors="replace")[-4000:]
 

@@ -28,8 +28,8 @@ STOP_SECONDS = 20.0
 # How soon the supervisor notices that a process has ended, and how long it waits before it starts one that ended at once.
 WATCH_SECONDS = 0.05
 AGAIN_SECONDS = 1.0
-# Threads of a REST process that wait for engines.
-REST_THREADS = 16
+# Threads of a REST process that wait for engines: some of them for answers that were lost with an engine.
+REST_THREADS = 64
 
 Found = TypeVar("Found")
 
@@ -179,7 +179,9 @@ class Topology:
         self.engines: dict[int, list[Process]] = {}
         self.rest: list[Web] = []
         self.sockets: list[Web] = []
+        # Of each user: an API key, and the id of the account.
         self.keys: dict[str, str] = {}
+        self.accounts: dict[str, int] = {}
         self._ending = threading.Event()
 
     def __enter__(self) -> "Topology":
@@ -259,7 +261,9 @@ class Topology:
         )
         if done.returncode:
             raise AssertionError(done.stderr)
-        self.keys = json.loads(done.stdout)
+        made = json.loads(done.stdout)
+        self.keys = {name: key for name, (key, _) in made.items()}
+        self.accounts = {name: account_id for name, (_, account_id) in made.items()}
         shards, rest, sockets, spares = self._counts
         logs = self.directory
         for shard in range(shards):
@@ -356,6 +360,25 @@ class Topology:
 
         return wait_for(is_open, f"shard {shard} does not open", seconds, self.tails)
 
+    def wait_renewed(self, shard: int = 0, *, seconds: float = START_SECONDS) -> None:
+        """Until an owner says, from now on, that the shard is open: what it said before a harm does not count."""
+        since: list[Any] = []
+
+        def is_open() -> bool:
+            if not since:
+                since.append(self.rows("SELECT clock_timestamp()")[0][0])
+            found = self.rows("SELECT renewed_at, state FROM orders_enginelease WHERE shard_id = %s", shard)
+            return bool(found) and found[0][0] > since[0] and found[0][1] == "open" and self.owner(shard) is not None
+
+        wait_for(is_open, f"shard {shard} does not open again", seconds, self.tails)
+
+    def standbys(self) -> int:
+        """Engines that wait, connected to PostgreSQL, to take over from their owners."""
+        (names,) = self.rows(
+            "SELECT count(DISTINCT application_name) FROM pg_stat_activity WHERE application_name LIKE %s", "%:%:%"
+        )[0]
+        return names - len(self.engines)
+
     def wait_ready(self, web: Web, seconds: float = START_SECONDS) -> float:
         """Until a web process takes orders."""
         return wait_for(lambda: web.answers("/readyz"), f"{web.name} is not ready", seconds, self.tails)
@@ -393,12 +416,12 @@ from django.contrib.auth import get_user_model
 from orders.accounts import own_account
 from orders.keys import create_key
 from orders.models import Shard
-keys = {{}}
+made = {{}}
 for shard in range({shards}):
     Shard.objects.get_or_create(id=shard)
 for name in {users!r}:
     user, is_new = get_user_model().objects.get_or_create(username=name)
     account = own_account(user=user)
-    keys[name] = create_key(user=user, account=account, scopes=["read", "trade"], name="")[1]
-print(json.dumps(keys))
+    made[name] = create_key(user=user, account=account, scopes=["read", "trade"], name="")[1], account.id
+print(json.dumps(made))
 """

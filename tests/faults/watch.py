@@ -1,0 +1,94 @@
+"""What must hold of a topology under load: looked at cheaply after each harm, and as a whole now and then."""
+
+import time
+
+from tests.faults.crew import SYMBOL, UNITS, Crew
+from tests.faults.history import check
+from tests.faults.ledger import DONE, PLACE
+from tests.faults.log import read_log
+from tests.support.topology import Topology, Web, wait_for
+
+
+class Watch:
+    """Looks at what was acknowledged, cheaply, after each cycle; and at the whole history, now and then."""
+
+    def __init__(self, topology: Topology, crew: Crew) -> None:
+        self.topology, self.crew = topology, crew
+        self._seen = 0
+
+    def after_cycle(self) -> None:
+        """What was acknowledged since the last look is there; the numbers have no gap; the epoch has not gone back."""
+        calls = self.crew.ledger.calls
+        until = len(calls)
+        told = {call.told.order_id: call for call in calls[self._seen : until] if call.kind == PLACE and call.told}
+        found = {
+            row[0]: row
+            for row in self.topology.rows(
+                "SELECT id, client_order_id, sequence FROM orders_order WHERE id = ANY(%s)", list(told)
+            )
+        }
+        for order_id, call in told.items():
+            assert call.outcome == DONE and call.told is not None
+            assert order_id in found, f"{call.client_order_id} was acknowledged and is gone"
+            assert found[order_id][1] == call.client_order_id
+            assert found[order_id][2] >= call.told.sequence
+        count, last, epoch = self.topology.rows(
+            "SELECT (SELECT count(*) FROM orders_event WHERE id < (1::bigint << 48)), last_sequence, epoch "
+            "FROM orders_shard WHERE id = 0"
+        )[0]
+        assert count == last, f"{count} events, numbered up to {last}"
+        self.crew.ledger.epochs.append((time.monotonic(), epoch))
+        # Those that wait for an answer are looked at next time.
+        self._seen = next((i for i in range(self._seen, until) if calls[i].answered_at is None), until)
+
+    def whole(self) -> None:
+        """Nobody sends anything: the history as a whole."""
+        self.crew.pause()
+        with self.topology.postgres.connect() as connection:
+            log = read_log(connection, SYMBOL)
+        found = check(self.crew.ledger, log)
+        assert not found, "\n".join(found)
+
+    def end(self) -> None:
+        """Everything: what was not answered is asked for, then history, books, feed, and the service's own verification."""
+        self.crew.trade(0.5)
+        self.crew.pause()
+        self.crew.resolve()
+        self.after_cycle()
+        self.books()
+        self.heard()
+        self.whole()
+        assert "good" in self.topology.manage("verify_books").stdout
+
+    def books(self) -> None:
+        """What the feed's replica shows, what REST reads, and what the open rows add up to are one book."""
+        levels = self.topology.rows(
+            "SELECT o.side, o.price, sum(o.remaining - o.hidden)::bigint, count(*) FROM orders_order o "
+            "JOIN orders_instrument i ON i.id = o.instrument_id WHERE o.status < 2 AND i.symbol = %s GROUP BY 1, 2",
+            SYMBOL,
+        )
+        expected = {(side, price): (quantity, count) for side, price, quantity, count in levels}
+        for web in self.topology.web():
+            wait_for(
+                lambda web=web: self._shown(web) == expected, f"{web.name} shows another book", 10, self.topology.tails
+            )
+
+    def _shown(self, web: Web) -> dict[tuple[int, int], tuple[int, int]]:
+        status, book = web.request("GET", f"/api/v1/instruments/{SYMBOL}/book?depth=1000")
+        if status != 200:
+            return {}
+        return {
+            (side, UNITS.price(price)): (UNITS.quantity(quantity), count)
+            for side, name in ((0, "bids"), (1, "asks"))
+            for price, quantity, count in book[name]
+        }
+
+    def heard(self) -> None:
+        """No execution is missing: what the account's log says is what its reader heard."""
+        listener = self.crew.listener
+        assert listener is not None
+        (last,) = self.topology.rows(
+            "SELECT max(id) FROM orders_event WHERE account_id = %s AND order_id IS NOT NULL", self.crew.heard_account
+        )[0]
+        wait_for(lambda: listener.last == last, f"the reader is at {listener.last} of {last}", 15, self.topology.tails)
+        self.crew.raise_errors()
