@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -139,6 +140,9 @@ class Postgres:
         command += ["-k", self._directory]
         if not self._durable:
             command += ["-c", "fsync=off", "-c", "full_page_writes=off"]
+        if sys.platform == "linux":
+            # After a crash: one call instead of one for each of the cluster's thousand files, which took seconds.
+            command += ["-c", "recovery_init_sync_method=syncfs"]
         deadline = time.monotonic() + START_SECONDS
         while True:
             with self._log.open("a") as output:
