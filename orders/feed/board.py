@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from threading import RLock
 from typing import Any, Protocol
 
+from orders import status
 from orders.feed import reading
 from orders.feed.frames import BOOK, Frame
 
@@ -103,6 +104,11 @@ class Board:
 
     def shard(self, shard_id: int) -> ShardView:
         return self.shards.setdefault(shard_id, ShardView())
+
+    def epoch(self, shard_id: int) -> int:
+        """What is told of a shard's owner: as the feed has heard or, before it has heard anything, as the process knows."""
+        heard, known = self.shards.get(shard_id), status.shards.get(shard_id)
+        return (heard.epoch if heard else 0) or (known.epoch if known else 0)
 
     # Out
 

@@ -226,7 +226,7 @@ class Followed(Generic[Kind]):
             return
         if error is not None:
             log.error("%s of %s cannot be read: %s", self.channel, copy.info.symbol, error)
-        if error is None and copy.load(answer, self.board.shard(copy.info.shard_id).epoch):
+        if error is None and copy.load(answer, self.board.epoch(copy.info.shard_id)):
             self.loaded(copy)
         else:
             self.board.call_soon(self.board.again, self._load, copy)

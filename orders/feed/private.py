@@ -110,8 +110,7 @@ class AccountStreams(Generic[Kind]):
         try:
             answers = []
             for stream in streams:
-                shard = self.board.shards.get(stream.shard_id)
-                epoch = 0 if shard is None else shard.epoch
+                epoch = self.board.epoch(stream.shard_id)
                 attempt = stream.attempt
                 question, arguments = stream.question(epoch)
                 answers.append((stream, attempt, epoch, await self.board.ask(question, *arguments)))
@@ -138,7 +137,7 @@ class AccountStreams(Generic[Kind]):
         if not stream.opening and stream in self.streams.get(stream.account_id, ()):
             stream.keep()
             attempt = stream.attempt
-            question, arguments = stream.question(self.board.shard(stream.shard_id).epoch)
+            question, arguments = stream.question(self.board.epoch(stream.shard_id))
             self.board.read(lambda answer, error: self._reread(stream, attempt, answer, error), question, *arguments)
 
     def _reread(self, stream: Kind, attempt: int, answer: Any, error: Exception | None) -> None:

@@ -35,7 +35,7 @@ from tests.support.topology import Topology, Web, wait_for
 SYMBOL = "ACME-USD"
 UNITS = Units()
 # A client's patience: what was not answered by then is unknown to it, whatever becomes of it.
-ANSWER_SECONDS = 3.0
+ANSWER_SECONDS = 1.5
 # Between two tries of a client whose server is away or takes nothing.
 BACKOFF_SECONDS = 0.05
 BATCH_ORDERS = 8
