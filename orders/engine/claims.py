@@ -47,6 +47,7 @@ def replay(
     if first is None:
         return Outcome(UNAVAILABLE)
     order_id, theirs = first
-    if order_id == order.order_id:
+    # In the tables it is known under its own number only if it has been carried out before.
+    if order_id == order.order_id and key not in known:
         return None
     return Outcome(REPLAYED if theirs == fingerprint else CONFLICT, order_id=order_id)

@@ -315,11 +315,12 @@ def _step(event: EventRow, sides: dict[int, int]) -> Step:
 
 
 def epochs(ledger: Ledger, log: Log) -> Iterator[str]:
-    """Owners follow each other: neither the feed nor the shard's row ever goes back to an earlier epoch."""
-    heard = sorted((told.heard_at, told.epoch) for told in (*ledger.executions, *ledger.trades, *ledger.books))
-    for what, told in (("feed's", heard), ("shard's", sorted(ledger.epochs))):
-        for (_, one), (_, other) in pairwise(told):
+    """Owners follow each other: neither a channel of the feed nor the shard's row ever goes back to an earlier epoch."""
+    channels = (("executions", ledger.executions), ("trades", ledger.trades), ("books", ledger.books))
+    told = {name: sorted((heard.heard_at, heard.epoch) for heard in channel) for name, channel in channels}
+    for name, moments in (*told.items(), ("shard's row", sorted(ledger.epochs))):
+        for (_, one), (_, other) in pairwise(moments):
             if other < one:
-                yield f"the {what} epoch went from {one} to {other}"
-        if told and told[-1][1] > log.epoch:
-            yield f"the {what} epoch was {told[-1][1]}, the row says {log.epoch}"
+                yield f"the epoch of the {name} went from {one} to {other}"
+        if moments and moments[-1][1] > log.epoch:
+            yield f"the epoch of the {name} was {moments[-1][1]}, the shard is at {log.epoch}"
