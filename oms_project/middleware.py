@@ -30,6 +30,9 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 # Methods that are counted by name: a client may send any word for one.
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
+# Below this there are no pages.
+API = "/api/"
+
 # Nothing inline, nothing from elsewhere. 'self' covers WebSockets of the same origin.
 POLICY = (
     "default-src 'self'; base-uri 'none'; object-src 'none'; form-action 'self'; frame-ancestors 'none'; img-src 'self'"
@@ -161,9 +164,21 @@ class CsrfViewMiddleware(csrf.CsrfViewMiddleware):
 class AuthenticationMiddleware(auth.AuthenticationMiddleware):
     async_capable = False
 
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        """What finds the user refers back to the request: without it the request goes by itself, not by garbage collection."""
+        for name in ("user", "auser"):
+            request.__dict__.pop(name, None)
+        return response
+
 
 class MessageMiddleware(messages.MessageMiddleware):
+    """Messages are for pages; making their storage costs an API request more than finding its view."""
+
     async_capable = False
+
+    def process_request(self, request: HttpRequest) -> None:
+        if not request.path.startswith(API):
+            super().process_request(request)
 
 
 class XFrameOptionsMiddleware(clickjacking.XFrameOptionsMiddleware):

@@ -53,6 +53,16 @@ class ApiView(APIView):
             parser_context={"view": self, "kwargs": kwargs},
         )
 
+    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        """Renders at once and forgets: view, request and answer refer to each other, and would wait for garbage collection."""
+        response = super().dispatch(request, *args, **kwargs)
+        if isinstance(response, Response):
+            response.render()
+            response.renderer_context = None
+        self.request.parser_context = None
+        self.__dict__.clear()
+        return response
+
     def initial(self, request: ApiRequest, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
         self.query = read_query(request, getattr(action_of(self, request.method), "query", NoQuery))
