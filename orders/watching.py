@@ -116,7 +116,7 @@ class Watcher:
             if self._is_blind() or news.epoch < known.epoch:
                 return
             self._news[news.shard_id] = news, monotonic()
-            known.become(news.state, news.detail, epoch=news.epoch)
+            _become(known, news.state, news.detail, news.epoch)
 
     def _repeat(self, work: Callable[[], None]) -> None:
         while not self._stopping.is_set():
@@ -146,8 +146,7 @@ class Watcher:
         shard = status.shard_status(seen.shard_id)
         shard.sequence, shard.waiting = seen.sequence, seen.waiting or 0
         if not self._has_news(seen):
-            state, detail = judge(seen)
-            shard.become(state, detail, epoch=seen.epoch)
+            _become(shard, *judge(seen), seen.epoch)
 
     def _has_news(self, seen: Sight) -> bool:
         """Whether the engine has said something lately that may not be in its lease yet."""
@@ -161,11 +160,19 @@ class Watcher:
                 return
             for shard in status.shard_list():
                 if shard.state != status.STOPPED:
-                    shard.become(status.STALLED, NO_DATABASE)
+                    _become(shard, status.STALLED, NO_DATABASE, shard.epoch)
         self.knows.set()
 
     def _is_blind(self) -> bool:
         return monotonic() - self._answered_at > BLIND_SECONDS
+
+
+def _become(shard: status.ShardStatus, state: str, detail: str, epoch: int) -> None:
+    """As ``ShardStatus.become``; a state is told of in the log when it changes."""
+    if state != shard.state:
+        level = logging.INFO if state == status.OPEN else logging.WARNING
+        log.log(level, "shard %d is %s, epoch %d%s", shard.shard_id, state, epoch, detail and f": {detail}")
+    shard.become(state, detail, epoch=epoch)
 
 
 _watcher: Watcher | None = None

@@ -122,6 +122,22 @@ def test_without_a_database_the_last_is_believed_for_a_while_then_nothing(watche
     assert state_of()[0] == "stalled"
 
 
+def test_a_change_of_state_is_one_line_of_the_log(watcher, caplog):
+    caplog.set_level("INFO", "orders.watching")
+    shard = make_shard()
+    watcher._look()
+    watcher._look()
+    make_lease(shard)
+    watcher._look()
+    make_lease(shard, age=60)
+    watcher._look()
+    watcher._look()
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("INFO", "shard 0 is open, epoch 3"),
+        ("WARNING", "shard 0 is stopped, epoch 3: The engine has not been heard of for 60 s."),
+    ]
+
+
 def test_one_watcher_a_process_and_a_forked_one_has_its_own(monkeypatch):
     monkeypatch.setattr(watching.Watcher, "start", lambda self: None)
     try:

@@ -17,6 +17,7 @@ from orders.schemas.market import StatusOut, TimeOut
 from orders.schemas.problems import ProblemError
 from orders.schemas.render import shard_out, wire_time
 
+NOTHING_KNOWN = "No shard is known: there is none yet, or the database does not answer."
 READY_STATES = (status.OPEN, status.CANCEL_ONLY)
 
 
@@ -65,12 +66,14 @@ def readyz(request: HttpRequest) -> HttpResponse:
         told = [{"shard": shard.shard_id, "state": shard.state, "detail": shard.detail or None} for shard in shards]
         return JsonResponse({"status": "ready", "shards": told})
     headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
-    return problem_response(request, ProblemError("engine_unavailable", reason, headers=headers))
+    response = problem_response(request, ProblemError("engine_unavailable", reason, headers=headers))
+    response._has_been_logged = True  # whoever asks, asks every second; the change of state is in the log
+    return response
 
 
 def _not_ready(shards: list[status.ShardStatus]) -> str | None:
     if not shards:
-        return "There is no shard yet." if settings.OMS_ENGINE == "remote" else "No engine runs in this process."
+        return NOTHING_KNOWN if settings.OMS_ENGINE == "remote" else "No engine runs in this process."
     if not any(shard.state in READY_STATES for shard in shards):
         return " ".join(f"Shard {shard.shard_id} is {shard.state}. {shard.detail}".rstrip() for shard in shards)
     if settings.OMS_ENGINE == "remote":
