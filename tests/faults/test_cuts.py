@@ -3,6 +3,7 @@
 ``--cuts N`` says how often (8 by default), each of the four ways in turn.
 """
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -25,11 +26,12 @@ def test_a_cut_line_is_no_lie(request: pytest.FixtureRequest, tmp_path: Path) ->
     proxies: list[CommitProxy] = []
 
     def through_a_proxy(port: int) -> str:
-        proxies.append(CommitProxy(port))
-        proxies[0].__enter__()
+        proxies.append(stack.enter_context(CommitProxy(port)))
         return f"postgres://oms@127.0.0.1:{proxies[0].port}/oms"
 
-    with hurt_topology(tmp_path, engine_database_url=through_a_proxy) as topology, Crew(topology, rng) as crew:
+    with ExitStack() as stack:
+        topology = stack.enter_context(hurt_topology(tmp_path, engine_database_url=through_a_proxy))
+        crew = stack.enter_context(Crew(topology, rng))
         (proxy,) = proxies
         watch = Watch(topology, crew)
         for number in range(cuts):
@@ -41,10 +43,9 @@ def test_a_cut_line_is_no_lie(request: pytest.FixtureRequest, tmp_path: Path) ->
                 before = len(proxy.cuts)
                 proxy.arm(way)
                 wait_for(lambda: len(proxy.cuts) > before, "nothing is committed", OPEN_SECONDS, topology.tails)  # noqa: B023
-            topology.wait_open(seconds=OPEN_SECONDS)
+            topology.wait_renewed(seconds=OPEN_SECONDS)
             crew.trade(0.2)
             watch.after_cycle()
             watch.whole()
         watch.end()
-        proxy.__exit__()
     print(f"{cuts} cuts, of them around COMMIT: {proxy.cuts}")

@@ -2,7 +2,8 @@
 
 ``--cycles N`` sets how many faults (30 by default; 300 take about a quarter of an hour), ``--seed N`` repeats a run. Each
 cycle lets the clients trade, does one harm, waits until the shard takes orders again, and looks at what was acknowledged
-meanwhile. Every ten, and at the end, the whole history is checked (``tests.faults.history``), and at the end ``verify_books``.
+meanwhile. Every ten, and at the end, the whole history is checked (``tests.faults.history``); every fifty, and at the end,
+``verify_books`` is run.
 """
 
 import random
@@ -25,7 +26,9 @@ pytestmark = pytest.mark.slow
 
 # After a kill a standby takes over within 2 s; the rest is the machine's, which runs everything else as well.
 TAKEOVER_SECONDS = 10.0
+# Cycles from one look at everything to the next: it reads the whole log, and starting a command costs seconds.
 WHOLE_CHECK_EVERY = 10
+VERIFY_EVERY = 50
 TRADE_SECONDS = (0.1, 0.5)
 
 
@@ -149,6 +152,8 @@ def test_faults_lose_nothing(request: pytest.FixtureRequest, tmp_path: Path) -> 
             print(f"cycle {number}: {name}, {time.monotonic() - started:.2f} s")
             if number % WHOLE_CHECK_EVERY == 0:
                 watch.whole()
+            if number % VERIFY_EVERY == 0:
+                watch.verified()
         watch.end()
         tell(crew, harm, done)
 

@@ -58,6 +58,10 @@ class Watch:
         self.books()
         self.heard()
         self.whole()
+        self.verified()
+
+    def verified(self) -> None:
+        """The service's own verification, beside running engines: rows, events, trades, positions, books."""
         assert "good" in self.topology.manage("verify_books").stdout
 
     def books(self) -> None:

@@ -194,6 +194,7 @@ class Topology:
             self.postgres = Postgres(self.directory / "postgres", durable=self._durable)
             self.redis = Redis(self.directory / "redis", persistent=True)
             self._prepare()
+            self._make_processes()
         except BaseException:
             self.__exit__()
             raise
@@ -264,29 +265,33 @@ class Topology:
         made = json.loads(done.stdout)
         self.keys = {name: key for name, (key, _) in made.items()}
         self.accounts = {name: account_id for name, (_, account_id) in made.items()}
+
+    def _make_processes(self) -> None:
         shards, rest, sockets, spares = self._counts
-        logs = self.directory
+        database = {}
+        if self._engine_database_url is not None:
+            database = {"DATABASE_URL": self._engine_database_url(self.postgres.port)}
         for shard in range(shards):
-            database = {}
-            if self._engine_database_url is not None:
-                database = {"DATABASE_URL": self._engine_database_url(self.postgres.port)}
             command = [sys.executable, str(self._launcher), "run_engine", "--shard", str(shard)]
-            self.engines[shard] = [
-                Process(name, command, self.environment(**database), logs / f"{name}.log")
-                for name in (f"engine{shard}{letter}" for letter in "abcdef"[: 1 + spares])
-            ]
+            names = [f"engine{shard}{letter}" for letter in "abcdef"[: 1 + spares]]
+            environment = self.environment(**database)
+            self.engines[shard] = [Process(name, command, environment, self._log(name)) for name in names]
         for number in range(rest):
             port = free_port()
             command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws", "--host", "127.0.0.1"]
             command += ["--port", str(port), "--workers", "1", "--blocking-threads", str(REST_THREADS)]
             command += ["--workers-kill-timeout", "5s", "oms_project.wsgi:application"]
-            name = f"rest{number}"
-            self.rest.append(Web(name, command, self.environment(), logs / f"{name}.log", port))
+            self.rest.append(self._web(f"rest{number}", command, port))
         for number in range(sockets):
             port = free_port()
             command = [sys.executable, "manage.py", "serve", "--port", str(port)]
-            name = f"sockets{number}"
-            self.sockets.append(Web(name, command, self.environment(), logs / f"{name}.log", port))
+            self.sockets.append(self._web(f"sockets{number}", command, port))
+
+    def _web(self, name: str, command: list[str], port: int) -> Web:
+        return Web(name, command, self.environment(), self._log(name), port)
+
+    def _log(self, name: str) -> Path:
+        return self.directory / f"{name}.log"
 
     def start(self) -> None:
         """Start everything, wait until all of it is ready, and watch over it from then on."""
