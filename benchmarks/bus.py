@@ -106,7 +106,6 @@ def measure(url: str) -> None:
     from orders.bus.link import Link
     from orders.bus.remote import RemoteBus
 
-    sys.setswitchinterval(0.001)
     link = Link(url, blocks_seconds=5)
     data = bytes(100)
 

@@ -4,6 +4,7 @@ redis-py's client repeats commands on its own after a failure, which would place
 directly: what is not known to have failed stays unknown, and who sends again decides that for himself.
 """
 
+from time import monotonic
 from typing import Any
 
 from redis import ConnectionPool
@@ -14,6 +15,10 @@ from redis.retry import Retry
 # How long an answer may take, on top of what a command itself waits for. A Redis that needs longer has lost its disk or is
 # frozen: its callers are better told.
 ANSWER_SECONDS = 1.0
+
+# A connection that answered so lately is not looked at before it is used again: a look costs as much as a small command, most
+# of it in giving the interpreter to other threads and back.
+FRESH_SECONDS = 0.05
 
 Call = tuple[str | bytes | int, ...]
 
@@ -36,6 +41,7 @@ class Link:
         )
         self._connection = pool.make_connection()
         self._is_connected = False
+        self._answered_at = 0.0
 
     def connect(self) -> bool:
         """Connect where there is no connection, or the other side has hung up. Returns whether it is a new one.
@@ -53,10 +59,13 @@ class Link:
             self.close()
             raise NotConnected(str(error)) from error
         self._is_connected = True
+        self._answered_at = monotonic()
         return True
 
     def _has_ended(self) -> bool:
         """What can be read without having asked is the end, or nobody's answer."""
+        if monotonic() - self._answered_at < FRESH_SECONDS:
+            return False
         try:
             return self._connection.can_read()
         except RedisError:
@@ -70,10 +79,13 @@ class Link:
         self.connect()
         try:
             self._connection.send_packed_command(self._connection.pack_commands(calls))
-            return [self._answer() for _ in calls]
-        except RedisError:
+            answers = [self._answer() for _ in calls]
+        except BaseException:
+            # What is left unread must not be taken for the next answer.
             self.close()
             raise
+        self._answered_at = monotonic()
+        return answers
 
     def _answer(self) -> Any:
         try:
