@@ -7,7 +7,7 @@ Theory of operation
 * A frozen owner keeps its lock. So the session that holds it also renews a *lease*, a row with the database's clock. A
   standby that sees the lease grow old, while that very session asks for nothing, ends every session of that owner.
 * A slow database is no frozen owner: there the session is busy, namely with the renewal. Clocks do not matter: the age is
-  told by the database's, and the row must have stood unchanged by the standby's own watch too.
+  told by the database's, and the row must have stood unchanged by the standby's own too.
 * Lock and lease only elect. What keeps two engines from writing is the epoch (``journal.Fenced``), which a new owner advances
   before it reads anything: whoever was replaced finds out at its next batch, however it got there.
 """
@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 
 # A lease is renewed every second; one that was not for so long is a dead or frozen owner's.
 LEASE_SECONDS = 3
+# By the standby's own clock that may be less, since a standby that has just begun should not have to wait as long again: two
+# renewals, in any case, did not come.
+WATCH_SECONDS = 2
 
 _HELD = (
     "locktype = 'advisory' AND classid = %(lock)s AND objid = %(shard)s AND objsubid = 2 AND granted "
@@ -128,7 +131,7 @@ class Election:
         if sight is None or self._seen is None or sight[:3] != self._seen[:3]:
             self._seen, self._seen_at = sight, now
             return ""
-        if not sight.is_silent or now - self._seen_at < LEASE_SECONDS:
+        if not sight.is_silent or now - self._seen_at < WATCH_SECONDS:
             return ""
         self._seen = None
         log.error(

@@ -22,6 +22,7 @@ from orders import status
 from orders.bus.envelope import Place
 from orders.engine.direct import UnsafeDatabase, be_engine, check_database, new_owner
 from orders.engine.election import Election, LostShard, Won
+from orders.engine.journal import Fenced
 from orders.engine.lease import LeaseKeeper
 from orders.engine.loop import EngineBus, EngineLoop
 from orders.engine.recovery import add_shard, take_over
@@ -82,7 +83,7 @@ class ShardProcess:
             log.warning("UNSAFE PostgreSQL, allowed by OMS_ALLOW_UNSAFE_STORAGE: %s", "; ".join(problems))
 
     def run(self) -> None:
-        """Returns when stopped. Raises what ended it otherwise: ``Fenced``, ``LostShard``, a failed assertion."""
+        """Returns when stopped. Raises what ended it otherwise: ``LostShard``, a failed assertion."""
         add_shard(self.shard_id)
         try:
             won = self._standby.wait(lambda: self.loop.stopping, self._say_standby)
@@ -118,6 +119,8 @@ class ShardProcess:
                 raise self._lost
         except BaseException as error:
             self.loop.status.become(status.STOPPED, str(error)[:200])
+            if isinstance(error, Fenced):
+                raise LostShard(str(error)) from error
             raise
         finally:
             self.loop.status.become(status.STOPPED, self.loop.status.detail)

@@ -18,6 +18,7 @@ from orders.engine.election import Election, LostShard
 
 ROOT = Path(__file__).resolve().parents[2]
 LEASE_SECONDS = 0.6
+WATCH_SECONDS = 0.4
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +58,7 @@ def join(database: str, monkeypatch: pytest.MonkeyPatch, sql: Any) -> Iterator[C
     """Makes a candidate with a name of its own."""
     made: list[Election] = []
     monkeypatch.setattr(election, "LEASE_SECONDS", LEASE_SECONDS)
+    monkeypatch.setattr(election, "WATCH_SECONDS", WATCH_SECONDS)
 
     def make(name: str) -> Election:
         candidate = Election(0, name)

@@ -15,6 +15,7 @@ from orders.bus.envelope import Place
 from orders.bus.redis_checks import UnsafeRedis
 from orders.bus.stream import StreamBus
 from orders.engine.direct import Pooled, UnsafeDatabase
+from orders.engine.election import LostShard
 from orders.engine.gauges import EngineGauges
 from orders.engine.process import ShardProcess
 from orders.feed.relay import Sender
@@ -60,6 +61,9 @@ class Command(BaseCommand):
         try:
             process.run()
             failed = False
+        except LostShard as error:  # another has taken over: nothing to look into here
+            log.critical("shard %d: the engine stopped: %s", shard, error)
+            failed = True
         except Exception as error:
             log.critical("shard %d: the engine stopped: %s", shard, error, exc_info=error)
             failed = True
