@@ -37,7 +37,7 @@ COUNT = b"n"
 # No look at the stream waits longer, so that whoever closes the bus or stops the engine is heard.
 MAX_BLOCK_SECONDS = 0.1
 # Entries in one answer of Redis, and commands read ahead: bounds memory. What waits beyond that waits in Redis.
-MAX_READ_ENTRIES = 256
+MAX_READ_ENTRIES = 1_024
 MAX_READ_COMMANDS = 25_000
 # Of the number of commands in an entry, whoever wrote it.
 MAX_DIGITS = 9
