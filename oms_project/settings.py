@@ -145,7 +145,7 @@ def parse_database_url(url: str) -> dict[str, Any]:
         problem = "the name holds a '/'" if "/" in name else f"unknown parameter {', '.join(sorted(unknown))}"
         raise ImproperlyConfigured(f"DATABASE_URL: {problem}; known are {', '.join(sorted(POSTGRES_OPTIONS))}.")
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "oms_project.postgres",
         "NAME": name,
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
@@ -232,7 +232,8 @@ TEMPLATES = [
     },
 ]
 
-# Database. A request's thread is its own, so a kept connection would never be used again: CONN_MAX_AGE stays 0.
+# Database. A request's thread is its own, so one that Django keeps would never be used again: CONN_MAX_AGE stays 0. What web
+# processes keep of PostgreSQL's, oms_project.postgres keeps for whichever thread is next.
 
 DATABASES = {
     "default": {
@@ -245,7 +246,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # Processes of their own for web and engines: what would not be safe there is refused, by every command.
 
 if OMS_ENGINE == "remote":
-    if not REDIS_URL or DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
+    if not REDIS_URL or DATABASES["default"]["ENGINE"] != "oms_project.postgres":
         raise ImproperlyConfigured("OMS_ENGINE=remote needs REDIS_URL and a DATABASE_URL of PostgreSQL.")
     production.refuse_unsafe(debug=DEBUG, secret=os.environ.get("OMS_SECRET_KEY", ""), hosts=ALLOWED_HOSTS)
     CHANNEL_LAYERS = {"default": production.channel_layer(REDIS_URL)}

@@ -22,6 +22,7 @@ from django.core.handlers.wsgi import WSGIHandler  # noqa: E402
 from django.urls import get_resolver  # noqa: E402
 
 from oms_project.intake import BUSY, BUSY_HEADERS, MAX_REQUESTS, RESERVED_FOR_CANCELS, Intake  # noqa: E402
+from oms_project.postgres.base import keep_connections  # noqa: E402
 from orders import watching  # noqa: E402
 from orders.bus import bus  # noqa: E402
 from orders.management.commands._server import refuse_to_start_unmigrated  # noqa: E402
@@ -80,6 +81,7 @@ def get_ready() -> None:
     get_resolver().url_patterns  # noqa: B018 - reading imports them
     if settings.OMS_ENGINE == "remote":
         refuse_to_start_unmigrated()
+        keep_connections()
         watching.start()
         bus().start()
     gc.collect()

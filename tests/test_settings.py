@@ -158,7 +158,7 @@ def test_database_url_sqlite():
 def test_database_url_postgres(scheme):
     url = f"{scheme}://o%40ms:p%2F%3A%23w@db.example:6432/oms?sslmode=require&connect_timeout=3"
     assert settings.parse_database_url(url) == {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "oms_project.postgres",
         "NAME": "oms",
         "USER": "o@ms",
         "PASSWORD": "p/:#w",

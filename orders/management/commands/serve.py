@@ -11,6 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management import BaseCommand, CommandError, CommandParser
 
+from oms_project.postgres.base import keep_connections
 from orders import status, watching
 from orders.bus import bus
 from orders.engine.ownership import AlreadyOwned
@@ -87,6 +88,7 @@ class Command(BaseCommand):
     def _serve_beside_engines(self, host: str, port: int) -> str:
         """The same without an engine."""
         refuse_to_start_unmigrated()
+        keep_connections()
         watching.start()
         server = WebServer(host, port, finish=answer_what_is_under_way, say=self._say, relayed=True)
         receiver = Receiver(hub().listener, suspect=hub().suspect)
