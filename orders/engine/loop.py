@@ -78,6 +78,8 @@ class EngineLoop:
         self.max_group_commands = max_group_commands
         self.status = status.shard_status(shard_id)
         self.stopping = False
+        # Every command in a transaction of its own (of a bus that keeps them): the place then tells which one ends the process.
+        self.one_by_one = False
         self.state: Recovered
         self.journal: Journal
         self.owned_epoch: int | None = None
@@ -166,7 +168,12 @@ class EngineLoop:
 
     def process(self, group: list[Envelope]) -> None:
         """Carry out a group and answer it, whatever happens."""
-        self._commit(group)
+        if self.one_by_one:
+            for envelope in group:
+                if not self._commit_one_by_one(envelope, {}):
+                    return
+        else:
+            self._commit(group)
 
     def _commit(self, group: list[Envelope], verdict: str = "") -> bool:
         """Carry out a group in one transaction; ``verdict`` as for ``Attempt``. Returns whether it was carried out.

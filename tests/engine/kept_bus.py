@@ -76,6 +76,9 @@ class KeptBus:
         self._next = int(place.entry_id.split("-")[0])
         self._skip = place.done
 
+    def begin(self, place: Place) -> None:
+        self.stand(place)
+
     def open(self) -> None: ...
 
     def close(self) -> list[Envelope]:

@@ -31,6 +31,7 @@ from orders.bus.envelope import (
 from orders.engine.attempt import Attempt
 from orders.engine.journal import Fenced, Journal
 from orders.engine.loop import EngineLoop
+from orders.engine.passing import next_command, pass_over
 from orders.engine.recovery import take_over
 from orders.engine.verification import verify
 from orders.feed.publisher import Publisher, session_of
@@ -237,6 +238,48 @@ def test_a_database_that_fails_while_a_poison_command_is_isolated(
     assert desk.place() == (desk.log.last_id, 0)
     assert first not in desk.log.answers and desk.log.answers[first + 1][0].kind == DONE
     assert OrderRow.objects.count() == 2
+
+
+# A command that ends every engine
+
+
+def test_the_command_that_ends_the_engine_is_found_and_passed_over(
+    desk: KeptDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = desk.order(desk.alice, 0, 99, 1)
+    apply = Engine.apply
+
+    def asserting(engine: Engine, next_sequence: int, at: int, command: Command) -> list[CoreEvent]:
+        assert not (isinstance(command, Order) and command.order_id == bad.order_id), "a bug"
+        return apply(engine, next_sequence, at, command)
+
+    monkeypatch.setattr(Engine, "apply", asserting)
+    before, first = desk.log.last_id, desk.log.number(len(desk.log.entries), 0)
+    desk.log.append(
+        desk.envelope(desk.order(desk.alice, 0, 100, 5)),
+        desk.envelope(desk.order(desk.alice, 0, 98, 1), bad, desk.order(desk.alice, 0, 97, 1)),
+        desk.envelope(desk.order(desk.bob, 1, 100, 2)),
+    )
+    with pytest.raises(AssertionError, match="a bug"):
+        desk.loop.run_once(0)
+    assert desk.place() == (before, 0)
+    desk.start()
+    desk.loop.one_by_one = True
+    with pytest.raises(AssertionError, match="a bug"):
+        desk.loop.run_once(0)
+    assert desk.place() == (before, 2)
+    found = next_command(0, KeptBus(desk.log))
+    assert found is not None and found.command.order_id == bad.order_id
+    assert (found.before, found.behind) == (Place(before, 2), Place(before, 3))
+    assert pass_over(0, found.before, found.behind)
+    assert not pass_over(0, found.before, found.behind), "it is passed over once"
+    with pytest.raises(Fenced):
+        desk.loop.process([desk.envelope(desk.order(desk.alice, 0, 96, 1))])
+    desk.start()
+    assert desk.loop.run_once(0) and not desk.loop.run_once(0)
+    assert desk.place() == (desk.log.last_id, 0) and OrderRow.objects.count() == 4
+    assert sorted(number - first for number in desk.log.answers if number >= first) == [0, 2]
+    assert next_command(0, KeptBus(desk.log)) is None
 
 
 # Only cancels

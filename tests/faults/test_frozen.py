@@ -29,7 +29,7 @@ def test_a_frozen_owner_is_replaced_and_writes_nothing(request: pytest.FixtureRe
     with hurt_topology(tmp_path) as topology, Crew(topology, rng) as crew:
         watch = Watch(topology, crew)
         for number in range(freezes):
-            wait_for(lambda: all(engine.is_running for engine in topology.engines[0]), "no standby", 20)
+            wait_for(lambda: topology.standbys() > 0, "no standby", 30, topology.tails)
             crew.trade(rng.uniform(0.3, 1.0))
             is_inside = number % 2 == 1
             epoch, owner = topology.epoch(), topology.owner()

@@ -36,9 +36,16 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--shard", type=int, required=True, help="number of the shard")
+        parser.add_argument(
+            "--one-by-one",
+            action="store_true",
+            help="commit every command by itself, to find the one that ends the process (see pass_over)",
+        )
         add_metrics_arguments(parser)
 
-    def handle(self, *args: Any, shard: int, metrics_port: int, metrics_host: str, **options: Any) -> None:
+    def handle(
+        self, *args: Any, shard: int, one_by_one: bool, metrics_port: int, metrics_host: str, **options: Any
+    ) -> None:
         if settings.OMS_ENGINE != "remote":
             raise CommandError("run_engine is for OMS_ENGINE=remote; `serve` has an engine of its own otherwise.")
         if not 0 <= shard <= MAX_SHARD:
@@ -47,6 +54,7 @@ class Command(BaseCommand):
         sender = Sender()
         bus = StreamBus(shard, settings.REDIS_URL, allow_unsafe=settings.OMS_ALLOW_UNSAFE_STORAGE)
         process = ShardProcess(shard, bus, [sender.listener], bus_errors=(RedisError,))
+        process.loop.one_by_one = one_by_one
         self._check(process, bus)
         meter = meters.ShardMeter(shard)
         process.loop.on_commit = meter.committed
