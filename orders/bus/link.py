@@ -4,6 +4,7 @@ redis-py's client repeats commands on its own after a failure, which would place
 directly: what is not known to have failed stays unknown, and who sends again decides that for himself.
 """
 
+from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
@@ -28,9 +29,13 @@ class NotConnected(RedisError):
 
 
 class Link:
-    """Connects by itself. ``blocks_seconds`` is the longest that its commands wait on purpose."""
+    """Connects by itself.
 
-    def __init__(self, url: str, *, blocks_seconds: float = 0.0) -> None:
+    ``blocks_seconds`` is the longest that its commands wait on purpose. ``on_connect`` is called on every new connection
+    before anything else is sent on it, and may send; where it raises, there is no connection.
+    """
+
+    def __init__(self, url: str, *, blocks_seconds: float = 0.0, on_connect: Callable[[], None] = lambda: None) -> None:
         pool = ConnectionPool.from_url(
             url,
             protocol=2,
@@ -40,6 +45,7 @@ class Link:
             retry=Retry(NoBackoff(), 0),
         )
         self._connection = pool.make_connection()
+        self._on_connect = on_connect
         self._is_connected = False
         self._answered_at = 0.0
 
@@ -60,6 +66,11 @@ class Link:
             raise NotConnected(str(error)) from error
         self._is_connected = True
         self._answered_at = monotonic()
+        try:
+            self._on_connect()
+        except BaseException:
+            self.close()
+            raise
         return True
 
     def _has_ended(self) -> bool:

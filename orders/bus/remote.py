@@ -242,7 +242,7 @@ class RemoteBus:
     # Receiving
 
     def _receive_for_good(self) -> None:
-        link = Link(self._url, blocks_seconds=RECEIVE_SECONDS)
+        link = Link(self._url, blocks_seconds=RECEIVE_SECONDS, on_connect=lambda: self._node.renew(link))
         while not self._is_stopping:
             try:
                 self._receive_once(link)
@@ -256,11 +256,12 @@ class RemoteBus:
 
     def _receive_once(self, link: Link) -> None:
         """Wait for one element of answers; now and then look after the rest first."""
-        if link.connect() or monotonic() - self._looked_after_at >= RECEIVE_SECONDS:
+        link.connect()
+        self._found()
+        if monotonic() - self._looked_after_at >= RECEIVE_SECONDS:
             self._looked_after_at = monotonic()
             self._node.renew(link)
             self._forget_old()
-        self._found()
         (answer,) = checked(link.call(("BLPOP", REPLIES_KEY.format(self._gateway), RECEIVE_SECONDS)))
         if answer is not None:
             self._receive(answer[1])

@@ -92,7 +92,7 @@ class StreamBus:
         self._shard_id = shard_id
         self._key = COMMANDS_KEY.format(shard_id)
         self._allow_unsafe = allow_unsafe
-        self._link = Link(url, blocks_seconds=MAX_BLOCK_SECONDS)
+        self._link = Link(url, blocks_seconds=MAX_BLOCK_SECONDS, on_connect=self._connected)
         self._is_open = Event()
         self._is_away = False
         # The last entry that was read from Redis, and the last that was handed to the engine.
@@ -163,8 +163,6 @@ class StreamBus:
 
     def _read(self, timeout_seconds: float) -> None:
         """Read ahead: at once where something waits already, else as long as that."""
-        if self._link.connect():
-            self._found_again()
         if self._ahead_commands >= MAX_READ_COMMANDS:
             return
         block_ms = 0 if self._ahead else int(min(timeout_seconds, MAX_BLOCK_SECONDS) * 1000)
@@ -240,8 +238,6 @@ class StreamBus:
         if not calls:
             return
         try:
-            if self._link.connect():
-                self._found_again()
             checked(self._link.call(*calls))
         except ResponseError as error:
             log.error("shard %d: Redis refused answers: %s", self._shard_id, error)
@@ -261,7 +257,8 @@ class StreamBus:
         self._is_away = True
         self._link.close()
 
-    def _found_again(self) -> None:
+    def _connected(self) -> None:
+        """Before anything is read or sent on a connection."""
         self._raise_last_id()
         if self._is_away:
             log.warning("shard %d: Redis is there again", self._shard_id)

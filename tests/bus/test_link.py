@@ -82,3 +82,21 @@ def test_what_cannot_be_packed_breaks_nothing(store: redis.Redis, redis_url: str
     with pytest.raises(RedisError):
         link.call(("SET", "a", object()))
     assert link.call(("GET", "a")) == [None]
+
+
+def test_whatever_is_to_be_checked_is_checked_on_every_new_connection_first(mortal: services.Redis) -> None:
+    seen: list[object] = []
+
+    def look() -> None:
+        seen.extend(link.call(("GET", "n")))
+        if len(seen) == 2:
+            raise ResponseError("not this one")
+
+    link = Link(mortal.url, on_connect=look)
+    assert link.call(("INCR", "n")) == [1]
+    assert link.call(("INCR", "n")) == [2]
+    link.close()
+    with pytest.raises(ResponseError, match="not this one"):
+        link.call(("INCR", "n"))
+    assert link.call(("INCR", "n")) == [3]
+    assert seen == [None, b"2", b"2"]
