@@ -17,11 +17,12 @@ PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check --requir
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help install install-dev core run test test-plain bench lint format docs lock wheel clean venv
+.PHONY: help install install-dev core run cluster test test-plain bench lint format docs lock wheel clean venv
 
 help:
 	@echo "make install      the virtual environment, from requirements.lock; the core compiled, where a C compiler works"
 	@echo "make run          demo data, then the server at http://$(HOST):$(PORT)/"
+	@echo "make cluster      the production topology on this machine, to be looked at (PostgreSQL, Redis, nginx are needed)"
 	@echo "make test         linters, types, import rules, migrations, every test (PYTEST_ARGS=...)"
 	@echo "make core         compile the core again if its sources have changed (OMS_PLAIN=1: leave it plain)"
 	@echo "make bench        the benchmarks (BENCH_ARGS=...)"
@@ -74,6 +75,9 @@ venv:
 run: install
 	$(PY) manage.py seed_demo
 	@exec $(PY) manage.py serve --host $(HOST) --port $(PORT)
+
+cluster: install-dev
+	@exec env PYTHONPATH="$(CURDIR)" $(PY) deploy/cluster.py
 
 lint: install-dev
 	$(PY) -m ruff check .
