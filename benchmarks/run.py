@@ -7,7 +7,18 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-ALL = ("matching_core", "matching_growth", "durable", "bus", "replay", "rest", "order_entry", "fanout", "slow_readers")
+ALL = (
+    "matching_core",
+    "matching_growth",
+    "durable",
+    "bus",
+    "production",
+    "replay",
+    "rest",
+    "order_entry",
+    "fanout",
+    "slow_readers",
+)
 
 
 def main() -> None:
