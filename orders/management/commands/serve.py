@@ -90,6 +90,8 @@ class Command(BaseCommand):
         refuse_to_start_unmigrated()
         keep_connections()
         watching.start()
+        # The loop of the sockets must not wait for it with the first order.
+        bus().start()
         server = WebServer(host, port, finish=answer_what_is_under_way, say=self._say, relayed=True)
         receiver = Receiver(hub().listener, suspect=hub().suspect)
         receiver.start(server.loop)
