@@ -45,6 +45,8 @@ IDLE_SECONDS = 0.2
 # Between two looks at a database that does not answer, and how long callers wait for the truth about their group: past
 # that they have been told "unknown" anyway.
 RETRY_SECONDS = 0.25
+# A group that is refused again and again is tried that many times slower, at most.
+MAX_RETRIES_SLOWER = 8
 
 
 class EngineBus(Protocol):
@@ -85,6 +87,8 @@ class EngineLoop:
         self.owned_epoch: int | None = None
         # When (monotonic) the loop was last seen to move: whoever watches over it takes one that does not for hung.
         self.moved_at = monotonic()
+        # Times in a row that a group was not committed which a bus that keeps it gives again.
+        self._failures = 0
         # Whether a state was thrown away whose memory is still taken.
         self._has_litter = False
         # The latest group, and whether its commit was begun: then an error leaves open whether it happened.
@@ -225,6 +229,9 @@ class EngineLoop:
         The message is handed to the hub first, which only queues it: so whoever reads the book after the answer sees it.
         """
         state = self.state
+        self._failures = 0
+        if self.status.state == status.STALLED:
+            self.become_open()
         if not attempt.is_empty:
             self.journal.committed(attempt.last_sequence)
             state.place = attempt.place or state.place
@@ -265,7 +272,12 @@ class EngineLoop:
                 else:
                     connection.close()
                     self.load()
-                self.become_open()
+                self._failures = 0 if happened else self._failures + 1
+                if self._failures > 1 and self.bus.keeps:
+                    # The database answers and does not take writes (a full disk): nobody is told to come until it does.
+                    sleep(min(self._failures, MAX_RETRIES_SLOWER) * RETRY_SECONDS)
+                else:
+                    self.become_open()
                 self.bus.open()
                 word = "committed" if happened else "not committed; nothing of it was carried out"
                 log.error("shard %d: the group was %s", self.shard_id, word)

@@ -136,6 +136,22 @@ def test_a_group_whose_commit_is_unknown_and_happened_is_answered(
     assert not desk.loop.run_once(0), "it must not come again"
 
 
+def test_a_database_that_takes_no_writes_stalls_the_shard_until_it_does(
+    desk: KeptDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a full disk: it answers every question, and refuses every group."""
+    monkeypatch.setattr("orders.engine.loop.RETRY_SECONDS", 0.001)
+    desk.log.append(desk.envelope(desk.order(desk.alice, 0, 100, 5)))
+    states = []
+    for _ in range(4):
+        with failing("at"):
+            desk.loop.run_once(0)
+        states.append(desk.loop.status.state)
+    assert states == [status.OPEN, status.STALLED, status.STALLED, status.STALLED]
+    assert desk.loop.run_once(0) and desk.loop.status.state == status.OPEN
+    assert desk.log.answers[len(desk.log.entries) - 1][0].kind == DONE
+
+
 def test_what_has_no_effect_is_passed_for_good_too(desk: KeptDesk) -> None:
     late = desk.envelope(desk.order(desk.alice, 0, 100, 5, "late"), deadline=desk.clock - 1)
     batch = Shard.objects.get(id=0).batch
