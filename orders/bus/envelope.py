@@ -68,10 +68,10 @@ class OrderRecord:
         self.self_trade_prevention = order.self_trade_prevention
         self.post_only = order.post_only
         self.price = order.price or None
-        self.quantity = order.quantity
-        self.remaining = order.remaining
-        self.canceled = order.canceled
-        self.filled = order.quantity - order.remaining - order.canceled
+        self.quantity = quantity = order.quantity
+        self.remaining = remaining = order.remaining
+        self.canceled = canceled = order.canceled
+        self.filled = quantity - remaining - canceled
         self.notional = order.notional
         self.status = order.status
         self.reason = order.reason

@@ -75,9 +75,10 @@ class MemoryBus:
                 raise BusClosed
             if self._waiting + count > self._capacity + (self._reserve if reserved else 0):
                 raise BusFull
+            if not self._queue:
+                self._changed.notify()  # the engine waits for nothing else
             self._queue.append(envelope)
             self._waiting += count
-            self._changed.notify()
 
     def take(self, max_commands: int, timeout_seconds: float) -> list[Envelope]:
         """All that waits, up to about ``max_commands``; waits up to ``timeout_seconds`` for the first."""

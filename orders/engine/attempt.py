@@ -73,19 +73,18 @@ class Attempt:
         self._claims = bool(wanted)
         known = journal.claim(wanted).known if wanted else {}
         for envelope, verdict in judged:
-            if verdict:
-                self.outcomes.append([Outcome(verdict) for _ in envelope.commands])
-            else:
-                self.outcomes.append(
-                    [self._carry_out(envelope, index, wanted, known) for index in range(len(envelope.commands))]
+            outcomes: list[Outcome] = []
+            self.outcomes.append(outcomes)
+            for index, command in enumerate(envelope.commands):
+                outcomes.append(
+                    Outcome(verdict) if verdict else self._carry_out(command, envelope, index, wanted, known)
                 )
         if self._not_placed:
             journal.unclaim(self._not_placed)
         self._state.tally.take(self.batch, self.at)
         self.last_sequence = self._engine.next_sequence - 1
 
-    def _carry_out(self, envelope: Envelope, index: int, wanted: Claimed, known: Claimed) -> Outcome:
-        command = envelope.commands[index]
+    def _carry_out(self, command: Command, envelope: Envelope, index: int, wanted: Claimed, known: Claimed) -> Outcome:
         if isinstance(command, SetShardMode):
             self.cancel_only = command.cancel_only
             return Outcome(DONE)
@@ -121,7 +120,9 @@ class Attempt:
 
     def _apply(self, envelope: Envelope, index: int, command: Command) -> Outcome:
         engine = self._engine
-        remember(command, self.terms)
+        # A plain order is in its acceptance as it came: most commands are that.
+        if not isinstance(command, Order) or command.conditions is not None:
+            remember(command, self.terms)
         # An amend that is refused leaves no event, and yet may have been counted as a message.
         amended = engine.orders.get(command.order_id) if isinstance(command, Amend) else None
         counted = 0 if amended is None else amended.holding.account.rate_at

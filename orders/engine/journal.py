@@ -162,12 +162,13 @@ class Journal:
         new, new_conditional, changed, changed_conditional = [], [], [], []
         for order, sequence, at, is_new in batch.orders.values():
             conditions = order.conditions
+            quantity, remaining, canceled = order.quantity, order.remaining, order.canceled
             standing = (
                 order.price or None,
-                order.quantity,
-                order.quantity - order.remaining - order.canceled,
-                order.remaining,
-                order.canceled,
+                quantity,
+                quantity - remaining - canceled,
+                remaining,
+                canceled,
                 str(order.notional),
                 order.status,
                 order.reason,
@@ -205,7 +206,7 @@ class Journal:
             order.type,
             order.time_in_force,
             order.self_trade_prevention,
-            order.post_only,
+            int(order.post_only),  # SQLite's driver looks twice at whatever is not a number or text
             order.created_at,
         )
 
