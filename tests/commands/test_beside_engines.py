@@ -236,3 +236,13 @@ def test_keepers_and_savers_beside_engines(topology, place):
     assert "good" in topology.manage("verify_books").stdout
     refused = topology.manage("seed_demo", check=False)
     assert refused.returncode == 1 and "OMS_ENGINE=embedded" in refused.stderr
+
+
+@pytest.mark.parametrize("arguments", [("serve",), ("run_calendar", "--once"), ("run_engine", "--shard", "0")])
+def test_tables_that_are_not_up_to_date_are_told_of(topology, arguments):
+    with topology.postgres.connect("postgres") as connection:
+        connection.execute("DROP DATABASE IF EXISTS bare")
+        connection.execute("CREATE DATABASE bare")
+    url = topology.postgres.url.rpartition("/")[0] + "/bare"
+    refused = topology.manage(*arguments, check=False, DATABASE_URL=url)
+    assert refused.returncode == 1 and "run `manage.py migrate` once" in refused.stderr
