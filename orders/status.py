@@ -14,13 +14,17 @@ CANCEL_ONLY = "cancel_only"  # an operator has it take cancels and configuration
 STALLED = "stalled"  # the database does not take writes
 STOPPED = "stopped"  # no engine runs
 
+# Why, as anybody may read it. Errors in their own words name hosts and users: they belong into the log.
+NO_WRITES = "The database does not take writes."
+NO_BUS = "Redis cannot be reached."
+
 STATES = (RECOVERING, OPEN, CANCEL_ONLY, STALLED, STOPPED)
 
 
 @dataclass(slots=True)
 class ShardStatus:
-    """``detail`` says why a shard is not open, ``waiting`` how many commands wait for its engine (0 where that is in this
-    process: its bus knows). ``sequence`` and ``waiting`` may be set alone; everything else by ``become``.
+    """``detail`` says why a shard is not open, to the public; ``waiting`` how many commands wait for its engine (0 where that
+    is in this process: its bus knows). ``sequence`` and ``waiting`` may be set alone; everything else by ``become``.
     """
 
     shard_id: int

@@ -261,7 +261,7 @@ class EngineLoop:
         log.error(
             "shard %d: the database failed (%s); finding out whether the group was committed", self.shard_id, error
         )
-        self.status.become(status.STALLED, str(error)[:200])
+        self.status.become(status.STALLED, status.NO_WRITES)
         attempt = self._attempt if self._is_committing else None
         while not self.stopping:
             self.moved_at = monotonic()
@@ -294,7 +294,7 @@ class EngineLoop:
     def _stall(self, error: Exception) -> None:
         """The database cannot even be read: take nothing more, and tell those who wait that theirs was not begun."""
         log.error("shard %d: the database is away (%s)", self.shard_id, error)
-        self.status.become(status.STALLED, str(error)[:200])
+        self.status.become(status.STALLED, status.NO_WRITES)
         if not self.bus.keeps:
             left = self.bus.close()
             self._send_home(envelope for envelope in left if envelope.future.set_running_or_notify_cancel())

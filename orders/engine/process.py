@@ -163,9 +163,9 @@ class ShardProcess:
                 log.info("shard %d: %s, epoch %d", self.shard_id, self.loop.status.state, epoch)
                 return
             except self._bus_errors as error:
-                if self.loop.status.detail != str(error)[:200]:
+                if self.loop.status.detail != status.NO_BUS:
                     log.error("shard %d: the bus is away: %s", self.shard_id, error)
-                self.loop.status.become(status.RECOVERING, str(error)[:200])
+                self.loop.status.become(status.RECOVERING, status.NO_BUS)
                 self.loop.moved_at = monotonic()
                 sleep(RETRY_SECONDS)
 
