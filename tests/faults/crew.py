@@ -378,7 +378,7 @@ class Crew:
             trader.go.clear()
         for trader in self.traders:
             trader.idle.clear()
-            assert trader.idle.wait(ANSWER_SECONDS * 4), f"{trader.name} does not come to rest"
+            assert trader.idle.wait(ANSWER_SECONDS * 10), f"{trader.name} does not come to rest"
         self.raise_errors()
 
     def trade(self, seconds: float) -> None:

@@ -24,8 +24,10 @@ from tests.support.topology import Topology, wait_for
 
 pytestmark = pytest.mark.slow
 
-# After a kill a standby takes over within 2 s; the rest is the machine's, which runs everything else as well.
-TAKEOVER_SECONDS = 10.0
+# What is promised of a standby that is there when the owner dies; and how long anything may take on a busy machine, where the
+# next engine may have to start first.
+TAKEOVER_SECONDS = 2.0
+PATIENCE_SECONDS = 30.0
 # Cycles from one look at everything to the next: it reads the whole log, and starting a command costs seconds.
 WHOLE_CHECK_EVERY = 10
 VERIFY_EVERY = 50
@@ -44,7 +46,9 @@ class Harm:
         """The owner dies at a point of a group's way."""
         epoch, has_standby = self.topology.epoch(), self.topology.standbys() > 0
         self.fault_file.write_text(f"{point} kill")
-        wait_for(lambda: not self.fault_file.exists(), f"no engine passes {point}", 10, self.topology.tails)
+        wait_for(
+            lambda: not self.fault_file.exists(), f"no engine passes {point}", PATIENCE_SECONDS, self.topology.tails
+        )
         self._taken_over(epoch, has_standby)
 
     def engine(self) -> None:
@@ -112,12 +116,12 @@ class Harm:
         time.sleep(self.rng.choice((0, 0, 0.3)))
 
     def _taken_over(self, epoch: int, has_standby: bool) -> None:
-        seconds = self.topology.wait_open(after_epoch=epoch, seconds=TAKEOVER_SECONDS)
+        seconds = self.topology.wait_open(after_epoch=epoch, seconds=PATIENCE_SECONDS)
         if has_standby:
             self.takeovers.append(seconds)
 
     def _opens(self) -> None:
-        self.topology.wait_renewed(seconds=TAKEOVER_SECONDS)
+        self.topology.wait_renewed(seconds=PATIENCE_SECONDS)
 
 
 def harms(harm: Harm, rng: random.Random) -> Iterator[tuple[str, Callable[[], None]]]:
@@ -165,5 +169,7 @@ def tell(crew: Crew, harm: Harm, done: Counter[str]) -> None:
     print(f"{sum(done.values())} faults: {dict(done)}")
     print(f"{sum(calls.values())} calls, {acknowledged} acknowledged: {dict(calls)}")
     if takeovers:
-        print(f"takeover after a kill: median {takeovers[len(takeovers) // 2]:.2f} s, at most {takeovers[-1]:.2f} s")
+        median = takeovers[len(takeovers) // 2]
+        print(f"takeover after a kill, {len(takeovers)} times: median {median:.2f} s, at most {takeovers[-1]:.2f} s")
+        assert median <= TAKEOVER_SECONDS
     assert acknowledged > sum(done.values())
