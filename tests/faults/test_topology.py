@@ -44,7 +44,7 @@ class Harm:
 
     def engine_at(self, point: str) -> None:
         """The owner dies at a point of a group's way."""
-        epoch, has_standby = self.topology.epoch(), self.topology.standbys() > 0
+        epoch, has_standby = self.topology.epoch(), bool(self.topology.standbys())
         self.fault_file.write_text(f"{point} kill")
         wait_for(
             lambda: not self.fault_file.exists(), f"no engine passes {point}", PATIENCE_SECONDS, self.topology.tails
@@ -54,7 +54,7 @@ class Harm:
     def engine(self) -> None:
         """The owner dies at no particular point."""
         self._opens()
-        epoch, has_standby = self.topology.epoch(), self.topology.standbys() > 0
+        epoch, has_standby = self.topology.epoch(), bool(self.topology.standbys())
         owner = self.topology.owner()
         assert owner is not None
         owner.kill()

@@ -48,6 +48,7 @@ class Process:
         self.ends: list[int] = []
         self._popen: subprocess.Popen[bytes] | None = None
         self._started_at = 0.0
+        self._log_start = 0
         self._lock = threading.Lock()
 
     @property
@@ -108,7 +109,12 @@ class Process:
     def tail(self, characters: int = 3_000) -> str:
         return self.log.read_text(errors="replace")[-characters:] if self.log.exists() else ""
 
+    def said(self) -> str:
+        """All it has logged since it was started last."""
+        return self.log.read_text(errors="replace")[self._log_start :] if self.log.exists() else ""
+
     def _begin(self) -> None:
+        self._log_start = len(self.log.read_text(errors="replace")) if self.log.exists() else 0
         with self.log.open("ab") as log:
             log.write(f"--- {self.name} starts\n".encode())
             log.flush()
@@ -377,12 +383,14 @@ class Topology:
 
         wait_for(is_open, f"shard {shard} does not open again", seconds, self.tails)
 
-    def standbys(self) -> int:
-        """Engines that wait, connected to PostgreSQL, to take over from their owners."""
-        (names,) = self.rows(
-            "SELECT count(DISTINCT application_name) FROM pg_stat_activity WHERE application_name LIKE %s", "%:%:%"
-        )[0]
-        return names - len(self.engines)
+    def standbys(self, shard: int = 0) -> list[Process]:
+        """Engines that wait to take over from the owner, by what they have said since they were started."""
+        owner = self.owner(shard)
+        return [
+            engine
+            for engine in self.engines[shard]
+            if engine is not owner and engine.is_running and f"shard {shard}: standby" in engine.said()
+        ]
 
     def wait_ready(self, web: Web, seconds: float = START_SECONDS) -> float:
         """Until a web process takes orders."""
