@@ -29,7 +29,7 @@ def topology() -> Iterator[Topology]:
 @pytest.fixture
 def owner(topology: Topology) -> Process:
     """The engine that has the shard, once the others are ready to follow it."""
-    wait_for(lambda: topology.standbys() == 2, "no standbys", 30, topology.tails)
+    wait_for(lambda: len(topology.standbys()) == 2, "no standbys", 30, topology.tails)
     found = topology.owner()
     assert found is not None, topology.tails()
     return found
