@@ -16,6 +16,9 @@ from orders.engine import direct, election
 from orders.engine.direct import Pooled, new_owner
 from orders.engine.election import Election, LostShard
 
+# Once is enough: these have a PostgreSQL of their own whatever the suite runs on.
+pytestmark = pytest.mark.skipif("DATABASE_URL" in os.environ, reason="independent of DATABASE_URL")
+
 ROOT = Path(__file__).resolve().parents[2]
 LEASE_SECONDS = 0.6
 WATCH_SECONDS = 0.4
