@@ -6,6 +6,7 @@ bare way is the same round through Redis (``XADD``, ``XREAD``, ``RPUSH``, ``BLPO
 packing and unpacking takes of the processor, for each side.
 """
 
+import gc
 import os
 import subprocess
 import sys
@@ -133,6 +134,12 @@ def measure_codec() -> None:
     """Microseconds of the processor an order, alone and in a batch."""
     from orders.bus import wire
     from orders.bus.envelope import DONE, Outcome, record_of
+    from orders.management.commands._server import tune_interpreter
+
+    # As in a process that serves: collections of garbage are seldom, and do not look at what was there at the start.
+    tune_interpreter()
+    gc.collect()
+    gc.freeze()
 
     def cost(work: Callable[[], object], orders: int) -> float:
         best = 1.0
