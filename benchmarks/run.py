@@ -11,6 +11,7 @@ ALL = (
     "matching_core",
     "matching_growth",
     "durable",
+    "recovery",
     "bus",
     "production",
     "replay",
