@@ -7,6 +7,7 @@ from types import ModuleType
 
 import pytest
 
+import oms_project.settings
 from matching.lifecycle import TRANSITIONS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,3 +37,9 @@ def test_the_diagram_has_every_transition() -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())
     assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_operations_tell_of_every_setting() -> None:
+    settings = set(re.findall(r"^([A-Z][A-Z_]+) ", oms_project.settings.__doc__ or "", re.MULTILINE))
+    told = re.findall(r"^\| `([A-Z_]+)`", (ROOT / "docs" / "operations.md").read_text(), re.MULTILINE)
+    assert settings - set(told) == set()
