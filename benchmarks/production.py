@@ -23,7 +23,7 @@ from benchmarks.processes import cpu_seconds, load_average
 from benchmarks.rest import order, show
 from tests.support.topology import Topology
 
-BATCH_CONNECTIONS = 4
+BATCH_CONNECTIONS = 8
 # Requests that are made before the clock runs, so that making them is not measured.
 PREPARED = 4_000
 TARGETS = {"single": 0.50, "batch": 12_000}
