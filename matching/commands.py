@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, final
 
 from matching.order import Order
+from matching.transit import AdoptInstrument, ReleaseInstrument
 from matching.values import (
     ACTIVE,
     CONTINUOUS,
@@ -233,9 +234,8 @@ class SetSchedule:
 class DefineAccount:
     """Set state and limits of an account (0 = no limit, but for open orders). ``max_rate`` is messages a second.
 
-    A ``funded`` account can only trade what it can pay for (``matching.funds``). Engines that are told in different orders
-    must end up with the same: where ``definition`` is not greater than what the account was last defined by, a newer one has
-    taken its place already. 0 is always the newest.
+    A ``funded`` account can only trade what it can pay for (``matching.funds``). Engines told in different orders must end
+    up with the same: what is not newer by its ``definition`` than what the account has is too late. 0 is always newer.
     """
 
     __slots__ = (
@@ -295,4 +295,6 @@ Command = (
     | SetSchedule
     | DefineAccount
     | Transfer
+    | ReleaseInstrument
+    | AdoptInstrument
 )

@@ -40,11 +40,13 @@ from matching.executor import Executor
 from matching.funds import transfer
 from matching.groups import place_group
 from matching.invariants import check_engine
+from matching.moving import adopt_instrument, release_instrument
 from matching.order import Conditions, Order
 from matching.phases import set_phase, set_schedule
 from matching.restoring import restore
 from matching.state import Instrument
 from matching.timers import advance, rearm, set_lease
+from matching.transit import AdoptInstrument, ReleaseInstrument
 from matching.values import (
     CONTINUOUS,
     DAY,
@@ -110,6 +112,11 @@ class Engine(Executor):
             define_instrument(self, command)
         elif isinstance(command, Transfer):
             transfer(self, command)
+        elif isinstance(command, ReleaseInstrument):
+            self.recent = None
+            release_instrument(self, command)
+        elif isinstance(command, AdoptInstrument):
+            adopt_instrument(self, command)
         elif not isinstance(command, AdvanceTime | Order | Cancel | Amend):
             define_account(self, command)
 

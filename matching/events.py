@@ -26,6 +26,9 @@ ACCOUNT_DEFINED      0                        0                                a
 CANCEL_AFTER_SET     0                        when it fires, 0: disarmed       account id (no order)
 CANCEL_AFTER_FIRED   0                        when it fires again, 0: done     account id (no order)
 TRANSFERRED          0                        0 (the record tells the amount)  account id (no order)
+INSTRUMENT_DEPARTED  0                        the shard it goes to             instrument id (no order)
+INSTRUMENT_ARRIVED   0                        open orders that come with it    instrument id (no order)
+MOVED                limit, 0 without         total                            units an iceberg does not display
 COMMAND_REFUSED      0                        0                                0; sequence 0: nothing happened
 ==================== ======================== ================================ =============================================
 
@@ -75,6 +78,9 @@ SCHEDULE_SET: Final = 17
 CANCEL_AFTER_SET: Final = 18
 CANCEL_AFTER_FIRED: Final = 19
 TRANSFERRED: Final = 20
+INSTRUMENT_DEPARTED: Final = 21
+INSTRUMENT_ARRIVED: Final = 22
+MOVED: Final = 23
 
 KIND_NAMES: Final = (
     "command_refused",
@@ -98,7 +104,13 @@ KIND_NAMES: Final = (
     "cancel_after_set",
     "cancel_after_fired",
     "transferred",
+    "instrument_departed",
+    "instrument_arrived",
+    "moved",
 )
 # Those whose ``other`` is an account's id, and those whose ``other`` is an instrument's.
 ACCOUNT_KINDS: Final = (ACCOUNT_DEFINED, CANCEL_AFTER_SET, CANCEL_AFTER_FIRED, TRANSFERRED)
-INSTRUMENT_KINDS: Final = (INSTRUMENT_DEFINED, PHASE_CHANGED, UNCROSSED, SCHEDULE_SET)
+INSTRUMENT_KINDS: Final = (
+    *(INSTRUMENT_DEFINED, PHASE_CHANGED, UNCROSSED, SCHEDULE_SET),
+    *(INSTRUMENT_DEPARTED, INSTRUMENT_ARRIVED),
+)

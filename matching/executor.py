@@ -37,13 +37,15 @@ if TYPE_CHECKING:
 class Executor(Matcher):
     """One shard's memory: ``instruments``, ``accounts``, open ``orders`` and live ``groups`` by id; holdings are with their
     instrument. ``next_due`` is the earliest moment at which something is due by itself (``matching.values.NEVER``: nothing is).
+    ``departed`` are the instruments that have left, for as long as their last events are looked at.
     """
 
-    __slots__ = ("accounts", "groups", "instruments", "next_due", "orders", "timers")
+    __slots__ = ("accounts", "departed", "groups", "instruments", "next_due", "orders", "timers")
 
     def __init__(self) -> None:
         super().__init__()
         self.instruments: dict[int, Instrument] = {}
+        self.departed: dict[int, Instrument] = {}
         self.accounts: dict[int, Account] = {}
         self.orders: dict[int, Order] = {}
         self.groups: dict[int, Group] = {}
@@ -51,6 +53,11 @@ class Executor(Matcher):
         self.next_due: i64 = NEVER
 
     # What there is
+
+    def instrument(self, instrument_id: i64) -> Instrument:
+        """The one that events are about, also where it has left since."""
+        found = self.instruments.get(instrument_id)
+        return self.departed[instrument_id] if found is None else found
 
     def account(self, account_id: i64) -> Account:
         """The account, made with default limits on first use: an account nobody limited needs no command."""

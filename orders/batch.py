@@ -39,7 +39,10 @@ from matching.events import (
     EXPIRED,
     FILL_MAKER,
     FILL_TAKER,
+    INSTRUMENT_ARRIVED,
+    INSTRUMENT_DEPARTED,
     KIND,
+    MOVED,
     ORDER,
     QUANTITY,
     REASON,
@@ -55,13 +58,14 @@ from matching.events import (
 )
 from matching.order import Order
 from matching.state import Account, Holding, Instrument
+from matching.transit import ReleaseInstrument
 from matching.values import R_LINKED_ORDER, UNTRIGGERED
 from orders.bus.envelope import DONE, REFUSED, Envelope, OrderRecord, Outcome, record_of
 from orders.candles import Candle
 from orders.models.trading import SEQUENCE_MASK, event_id
 
 # What gives an order a place in the book, if it rests there afterwards.
-_PLACED = frozenset((ACCEPTED, REPLACED, TRIGGERED, REPLENISHED, RELEASED))
+_PLACED = frozenset((ACCEPTED, REPLACED, TRIGGERED, REPLENISHED, RELEASED, MOVED))
 _BIRTHS = frozenset((ACCEPTED, REJECTED))
 _LOSSES = frozenset((CANCELED, EXPIRED, DECREMENTED))
 # What is nobody's doing, whoever's order it happens to.
@@ -120,6 +124,9 @@ class Batch:
         # Whether something was due. It need not have had an event (a phase change that a halt outlasts has none).
         self.time_advanced = False
         self.definitions: list[DefineInstrument | DefineAccount] = []
+        # Instruments that left, by id the shard they go to; those that came, the event with which they did.
+        self.departed: dict[int, int] = {}
+        self.arrived: dict[int, int] = {}
         # order and its static words for the feed, parallel to ``events``
         self.event_orders: list[Order | None] = []
 
@@ -171,7 +178,7 @@ class Batch:
         """Instruments whose trailing stops came, went or moved since this was last asked. Ask once, before writing."""
         moved = []
         for instrument_id in self.conditional | self.trade_sequences.keys():
-            instrument = self.engine.instruments[instrument_id]
+            instrument = self.engine.instrument(instrument_id)
             if instrument.stops.trails_moved:
                 instrument.stops.trails_moved = False
                 moved.append(instrument)
@@ -230,7 +237,7 @@ class Batch:
                     is_own = order_id in subjects and kind not in _HAPPENED and reason != R_LINKED_ORDER
                 else:
                     is_own = isinstance(command, CancelAll) and kind == CANCELED and reason == command.reason
-                if kind == ACCEPTED and order.conditions is not None and order.conditions.display_quantity:
+                if kind in (ACCEPTED, MOVED) and order.conditions is not None and order.conditions.display_quantity:
                     told = _displays(order.conditions.display_quantity)
             else:
                 if kind in ACCOUNT_KINDS:
@@ -238,7 +245,7 @@ class Batch:
                 else:
                     instrument_id = other
                 is_own = not isinstance(command, Order | OrderGroup | Amend | Cancel | CancelAll | AdvanceTime)
-                self._configured(kind, other, command)
+                self._configured(kind, sequence, other, command)
             if is_own:
                 actor_id, received_at = envelope.actor_id, envelope.received_at
                 told, detail = told or detail, None
@@ -348,7 +355,7 @@ class Batch:
         if sequence > self.book_sequences.get(instrument_id, 0):
             self.book_sequences[instrument_id] = sequence
 
-    def _configured(self, kind: int, subject: int, command: Command) -> None:
+    def _configured(self, kind: int, sequence: int, subject: int, command: Command) -> None:
         """A step of an instrument or account."""
         if kind in (CANCEL_AFTER_SET, CANCEL_AFTER_FIRED):
             self.leases[subject] = self.engine.accounts[subject]
@@ -359,9 +366,16 @@ class Batch:
             # Who has no limit on messages any more is not counted any more.
             self.rated[subject] = self.engine.accounts[subject]
         else:
-            self.instruments[subject] = self.engine.instruments[subject]
+            self.instruments[subject] = self.engine.instrument(subject)
             if kind == SCHEDULE_SET:
                 self.schedules.add(subject)
+            elif kind == INSTRUMENT_DEPARTED:
+                assert isinstance(command, ReleaseInstrument)
+                self.departed[subject] = command.shard_id
+            elif kind == INSTRUMENT_ARRIVED:
+                # Its book is another's from here on, also where nothing rests in it.
+                self.arrived[subject] = self.book_sequences[subject] = sequence
+                self.levels.setdefault(subject, set())
         if isinstance(command, DefineInstrument | DefineAccount):
             self.definitions.append(command)
 

@@ -27,6 +27,8 @@ from matching.events import (
     EXPIRED,
     FILL_MAKER,
     FILL_TAKER,
+    INSTRUMENT_ARRIVED,
+    MOVED,
     REPLACED,
     REPLENISHED,
 )
@@ -82,6 +84,9 @@ class DisplayedBook:
             order = orders.get(order_id)
             if kind == ACCEPTED:
                 order = orders[order_id] = _accepted(step)
+            elif kind == INSTRUMENT_ARRIVED or kind == MOVED:
+                self._arrive(step)
+                continue
             entering = self._entering
             if entering is not None and _goes_on(entering, order, kind, reason, other) is False:
                 self._rest(entering)
@@ -138,6 +143,17 @@ class DisplayedBook:
                 side[order.price] = (units + order.shown, count + 1)
         bids, asks = ([(price, *level) for price, level in sorted(side.items())] for side in sums)
         return bids[::-1], asks
+
+    def _arrive(self, step: Step) -> None:
+        """The instrument has come from another shard, with what is open of it: each order with an event."""
+        sequence, kind, order_id, _, _, remaining, status, _, hidden, _, _, _, _ = step
+        if kind == MOVED and order_id is not None:
+            order = self._orders[order_id] = _accepted(step)
+            order.remaining = remaining
+            if status == UNTRIGGERED:
+                return
+            order.shown = remaining - hidden
+        self.sequence = sequence
 
     def _move(self, order: Shown, step: Step) -> None:
         """New terms, a new place, another tip."""

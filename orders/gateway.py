@@ -21,6 +21,7 @@ from matching.commands import (
     SetSchedule,
     Transfer,
 )
+from matching.transit import AdoptInstrument, ReleaseInstrument
 from matching.values import PHASE_NAMES, R_OPERATOR_REQUEST, R_USER_REQUEST, SECOND_US
 from orders import selectors
 from orders.actors import OPERATE, Actor
@@ -33,6 +34,7 @@ from orders.schemas.problems import ProblemError, invalid
 from orders.shards import forget as forget_shards
 from orders.shards import shard_ids, shards_of_order
 from orders.submission import Submission, enqueue, node, now_us, submit, wait
+from orders.transit import obstacle
 
 log = logging.getLogger(__name__)
 
@@ -291,6 +293,24 @@ def instrument_set_schedule(
     """
     command = SetSchedule(instrument_id, transitions, enter_current)
     return wait(_submit_plain(actor, command, selectors.instrument_by_id(instrument_id).shard_id))
+
+
+def instrument_move(*, actor: Actor, symbol: str, shard_id: int) -> None:
+    """Move a halted instrument with its open orders to another shard; where that was begun before, go on with it.
+
+    Two commands: its engine lets it go, that of the other shard takes it over. In between nobody has it, and whoever sends a
+    command for it is told to try again. Raises the obstacle, or whatever keeps one of the engines from answering.
+    """
+    row = selectors.instrument_get(symbol=symbol)
+    problem = obstacle(row, shard_id)
+    if problem is not None:
+        raise problem
+    if row.moving_to is None:
+        # Before one engine lets go, the other must have shown that it is there: it refuses what is not on its way.
+        wait(submit([AdoptInstrument(row.id)], lambda outcomes: None, shards=[shard_id], actor=actor, expires=False))
+        wait(_submit_plain(actor, ReleaseInstrument(row.id, shard_id), row.shard_id))
+    wait(_submit_plain(actor, AdoptInstrument(row.id), shard_id))
+    selectors.forget_instruments()
 
 
 def account_define(*, actor: Actor, definition: DefineAccount) -> Outcome:

@@ -7,6 +7,7 @@ seconds of pure computing, which the engine beside it should not have to share w
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from threading import Lock
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from matching.levels import LevelRow, checksum
 from orders import snapshots
 from orders.codes import RETRY_AFTER_SECONDS
 from orders.displayed import DisplayedBook, Step
-from orders.models import Shard
+from orders.models import Instrument, Shard
 from orders.models.trading import SEQUENCE_MASK, event_id
 from orders.schemas.problems import ProblemError, invalid
 from orders.selectors import InstrumentInfo
@@ -61,22 +62,29 @@ def book_at(*, info: InstrumentInfo, sequence: int, depth: int) -> PastBook:
     """The best ``depth`` levels as they stood after event ``sequence`` of the instrument's shard.
 
     Raises ``invalid_request`` where the shard has not come that far, ``history_too_long`` where no saved book is near
-    enough, ``rate_limited`` where too many ask at once.
+    enough or the instrument was on another shard, ``rate_limited`` where too many ask at once.
     """
+    # Not as it is remembered: it may have moved.
+    row = Instrument.objects.get(id=info.id)
+    info = replace(info, shard_id=row.shard_id)
     shard = Shard.objects.get(id=info.shard_id)
+    if sequence < row.since_sequence:
+        raise ProblemError(
+            "history_too_long", f"{info.symbol} came to shard {shard.id} with event {row.since_sequence} of it."
+        )
     if sequence > shard.last_sequence:
         raise invalid("sequence", f"the shard is at {shard.last_sequence}", "not_reached")
     with _one_at_a_time():
-        book = _book(info, shard, sequence)
+        book = _book(info, shard, sequence, row.since_sequence)
         bids, asks = book.levels()
     changed_at = _changed_at(info, book.sequence)
     return PastBook(shard.epoch, book.sequence, bids[:depth], asks[:depth], checksum(bids, asks), changed_at)
 
 
-def _book(info: InstrumentInfo, shard: Shard, sequence: int) -> DisplayedBook:
-    saved = snapshots.load_at(instrument_id=info.id, shard=shard, sequence=sequence)
+def _book(info: InstrumentInfo, shard: Shard, sequence: int, since: int) -> DisplayedBook:
+    saved = snapshots.load_at(instrument_id=info.id, shard=shard, sequence=sequence, since=since)
     if saved is None:
-        book, done = DisplayedBook(), 0
+        book, done = DisplayedBook(), max(0, since - 1)
     else:
         row, orders = saved
         book, done = DisplayedBook(orders, row.book_sequence or 0), min(row.saved_through, sequence)

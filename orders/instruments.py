@@ -9,7 +9,13 @@ from orders.models import Instrument as InstrumentRow
 
 def instrument_of_row(row: InstrumentRow, engine: Engine, at: int) -> Instrument:
     """The instrument as it stood at ``at``, the shard's last moment, put into ``engine``; its book is empty yet."""
-    instrument = engine.instruments[row.id] = Instrument(
+    instrument = engine.instruments[row.id] = unplaced_instrument(row, engine, at)
+    return instrument
+
+
+def unplaced_instrument(row: InstrumentRow, engine: Engine, at: int) -> Instrument:
+    """The same, made for ``engine`` but not yet in it."""
+    instrument = Instrument(
         row.id,
         row.symbol,
         row.price_decimals,

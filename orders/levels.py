@@ -38,6 +38,9 @@ _LevelSum = tuple[int, int, int, int, int, int]
 def level_list(*, shard_id: int, instrument_id: int | None = None) -> tuple[int, int, list[InstrumentLevels]]:
     """Epoch, last sequence and all levels of a shard (or of one of its instruments), in one consistent read."""
     with consistent_read():
+        if instrument_id is not None:
+            # Where it is now: whoever asks may not have heard that it moved.
+            shard_id = Instrument.objects.values_list("shard_id", flat=True).get(id=instrument_id)
         shard = Shard.objects.get(id=shard_id)
         instruments = list(Instrument.objects.filter(shard_id=shard_id))
         if instrument_id is not None:

@@ -9,6 +9,7 @@ from typing import Any
 from django.db import connection
 
 from matching.codec import build_orders
+from matching.events import INSTRUMENT_DEPARTED
 from matching.order import Order, priority_of
 from matching.restoring import open_totals
 from matching.values import LAST_OPEN_STATUS
@@ -44,22 +45,40 @@ class OpenOrders:
         self.by_instrument: dict[int, dict[int, Order]] = {}
         self.changed: set[int] = set()
 
-    def load_rows(self, sequence: int) -> None:
-        """Start over from every open order's row; the tables stand at ``sequence``."""
+    def load_rows(self, sequence: int, instrument_id: int | None = None) -> None:
+        """Start over from every open order's row (of one instrument); the tables stand at ``sequence``."""
         self.by_instrument.clear()
-        self._absorb(f"WHERE {_are_open()} AND shard_id = %s", [self.shard_id])
+        where, parameters = f"WHERE {_are_open()} AND shard_id = %s", [self.shard_id]
+        if instrument_id is not None:
+            where, parameters = f"{where} AND instrument_id = %s", [*parameters, instrument_id]
+        self._absorb(where, parameters)
         self.sequence = sequence
 
     def advance(self, sequence: int) -> int:
         """Take over every order that changed since; the tables stand at ``sequence``. Returns how many."""
         if sequence == self.sequence:
             return 0
+        since = [event_id(self.shard_id, self.sequence), event_id(self.shard_id, sequence)]
+        self._forget_departed(since)
         changed = self._absorb(
-            "WHERE id IN (SELECT order_id FROM orders_event WHERE id > %s AND id <= %s AND order_id IS NOT NULL)",
-            [event_id(self.shard_id, self.sequence), event_id(self.shard_id, sequence)],
+            "WHERE id IN (SELECT order_id FROM orders_event WHERE id > %s AND id <= %s AND order_id IS NOT NULL) "
+            "AND shard_id = %s",
+            [*since, self.shard_id],
         )
         self.sequence = sequence
         return changed
+
+    def _forget_departed(self, since: list[int]) -> None:
+        """Whatever left the shard since took all its orders along. What has come back has an event for each of them."""
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"SELECT instrument_id FROM orders_event WHERE id > %s AND id <= %s AND kind = {INSTRUMENT_DEPARTED}",
+                since,
+            )
+            departed = {instrument_id for (instrument_id,) in cursor.fetchall()}
+        for instrument_id in departed:
+            self.by_instrument.pop(instrument_id, None)
+        self.changed |= departed
 
     def _absorb(self, where: str, parameters: list[Any]) -> int:
         count = 0

@@ -13,7 +13,7 @@ from threading import Lock, local
 from typing import Any
 
 from django.db import connection
-from django.db.models import Max
+from django.db.models import Max, Q, QuerySet
 
 from matching.events import FILL_MAKER, FILL_TAKER
 from matching.stops import best_of
@@ -308,15 +308,25 @@ def _page(rows: list[Any], limit: int) -> tuple[list[Any], str | None]:
     return rows[:limit], str(rows[limit - 1].id)
 
 
-# Trades, fills, events
+# Trades, fills, events: in the order of time, since every shard has numbers of its own.
+
+
+def _before(rows: QuerySet[Any], cursor: str) -> QuerySet[Any]:
+    """What is older than the trade or event of the cursor, of whichever shard."""
+    number = _as_id(cursor)
+    at = rows.model.objects.filter(id=number).values_list("at", flat=True).first()
+    if at is None:
+        return rows.filter(id__lt=number)
+    # The first condition lets a database begin in the index where the page does.
+    return rows.filter(at__lte=at).filter(Q(at__lt=at) | Q(id__lt=number))
 
 
 def trade_list(*, symbol: str, cursor: str | None, limit: int) -> tuple[list[Trade], str | None]:
     """Public trades of an instrument, newest first."""
     rows = Trade.objects.filter(instrument_id=instrument_by_symbol(symbol).id)
     if cursor is not None:
-        rows = rows.filter(id__lt=_as_id(cursor))
-    return _page(list(rows.order_by("-id")[: limit + 1]), limit)
+        rows = _before(rows, cursor)
+    return _page(list(rows.order_by("-at", "-id")[: limit + 1]), limit)
 
 
 def fill_list(
@@ -329,8 +339,8 @@ def fill_list(
     if order_id is not None:
         rows = rows.filter(order_id=order_id)
     if cursor is not None:
-        rows = rows.filter(id__lt=_as_id(cursor))
-    return _page(list(rows.order_by("-id")[: limit + 1]), limit)
+        rows = _before(rows, cursor)
+    return _page(list(rows.order_by("-at", "-id")[: limit + 1]), limit)
 
 
 def order_fills(*, order_id: int) -> list[Event]:
@@ -338,14 +348,14 @@ def order_fills(*, order_id: int) -> list[Event]:
     return list(
         Event.objects.filter(order_id=order_id, kind__in=(FILL_MAKER, FILL_TAKER))
         .select_related("order")
-        .order_by("id")
+        .order_by("at", "id")
     )
 
 
 def order_event_list(*, account_id: int, order_id: int) -> list[Event]:
     """The whole life of an order of the account, oldest first. Raises ``order_not_found``."""
     order_get(account_id=account_id, order_id=order_id)
-    return list(Event.objects.filter(order_id=order_id).select_related("order", "actor").order_by("id"))
+    return list(Event.objects.filter(order_id=order_id).select_related("order", "actor").order_by("at", "id"))
 
 
 def account_event_list(*, account_id: int, shard_id: int, after_sequence: int, limit: int) -> list[Event]:

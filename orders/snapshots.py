@@ -72,7 +72,8 @@ class BookSaver:
             shard = Shard.objects.filter(id=self.shard_id).first()
             if shard is None or (self._orders is not None and shard.last_sequence == self._orders.sequence):
                 return None
-            instruments = list(shard.instrument_set.order_by("id").values_list("id", "book_sequence"))
+            here = shard.instrument_set.filter(moving_to=None)
+            instruments = list(here.order_by("id").values_list("id", "book_sequence"))
             if self._orders is None:
                 self._orders = OpenOrders(self.shard_id)
                 self._orders.load_rows(shard.last_sequence)
@@ -94,7 +95,8 @@ class BookSaver:
         return SaveReport(self.shard_id, shard.last_sequence, saved, unchanged, orders)
 
     def _confirm(self, instrument_id: int, sequence: int) -> None:
-        latest = BookSnapshot.objects.filter(instrument_id=instrument_id).order_by("-sequence").values("id")[:1]
+        rows = BookSnapshot.objects.filter(instrument_id=instrument_id, shard_id=self.shard_id)
+        latest = rows.order_by("-sequence").values("id")[:1]
         BookSnapshot.objects.filter(id__in=list(latest.values_list("id", flat=True))).update(saved_through=sequence)
 
     def _write(self, shard: Shard, instrument_id: int, book_sequence: int, orders: list[Order]) -> None:
@@ -120,12 +122,12 @@ class BookSaver:
                 data=data,
                 created_at=time_ns() // 1000,
             )
-            prune(instrument_id, self.keep)
+            prune(instrument_id, shard.id, self.keep)
 
 
-def prune(instrument_id: int, keep: int) -> None:
-    """Keep the newest ``keep`` saved books of an instrument, and of the older ones the milestones."""
-    rows = BookSnapshot.objects.filter(instrument_id=instrument_id).order_by("-sequence", "-id")
+def prune(instrument_id: int, shard_id: int, keep: int) -> None:
+    """Keep the newest ``keep`` saved books of an instrument on a shard, and of the older ones the milestones."""
+    rows = BookSnapshot.objects.filter(instrument_id=instrument_id, shard_id=shard_id).order_by("-sequence", "-id")
     old = list(rows.values_list("id", "sequence")[keep:])
     # The first of each stretch but the one that begins with the first event: that one begins with an empty book.
     milestones = {sequence // MILESTONE_EVENTS: row_id for row_id, sequence in old if sequence >= MILESTONE_EVENTS}
@@ -191,8 +193,10 @@ def load_latest(shard_id: int) -> tuple[OpenOrders, list[str]] | None:
     skipped: list[str] = []
     sequences: list[int] = []
     shard = Shard.objects.get(id=shard_id)
-    for instrument_id in shard.instrument_set.values_list("id", flat=True):
-        rows = BookSnapshot.objects.filter(instrument_id=instrument_id, shard_id=shard_id)
+    here = shard.instrument_set.filter(moving_to=None)
+    for instrument_id, since in here.values_list("id", "since_sequence"):
+        # Of an earlier stay on this shard: nothing that is open now.
+        rows = BookSnapshot.objects.filter(instrument_id=instrument_id, shard_id=shard_id, sequence__gte=since)
         newest = _newest_good(rows, shard.last_sequence, skipped)
         if newest is None:
             return None if not skipped else (_nothing(shard_id), skipped)
@@ -203,11 +207,20 @@ def load_latest(shard_id: int) -> tuple[OpenOrders, list[str]] | None:
     return found, skipped
 
 
-def load_at(*, instrument_id: int, shard: Shard, sequence: int) -> tuple[BookSnapshot, list[Order]] | None:
-    """The newest good saved book of an instrument at or before ``sequence`` that tells its last displayed change, if any."""
+def load_at(
+    *, instrument_id: int, shard: Shard, sequence: int, since: int = 0
+) -> tuple[BookSnapshot, list[Order]] | None:
+    """The newest good saved book of an instrument at or before ``sequence`` that tells its last displayed change, if any.
+
+    None from before ``since``, when the instrument came to the shard.
+    """
     skipped: list[str] = []
     rows = BookSnapshot.objects.filter(
-        instrument_id=instrument_id, shard_id=shard.id, sequence__lte=sequence, book_sequence__isnull=False
+        instrument_id=instrument_id,
+        shard_id=shard.id,
+        sequence__lte=sequence,
+        sequence__gte=since,
+        book_sequence__isnull=False,
     )
     found = _newest_good(rows, shard.last_sequence, skipped)
     for line in skipped:

@@ -16,8 +16,8 @@ from orders.admin import display
 from orders.admin.calendars import keep_now, phase_table
 from orders.admin.filters import WordFilter
 from orders.admin.forms import FIXED, InstrumentForm
+from orders.admin.moving import MoveActions
 from orders.admin.operating import operator
-from orders.admin.phases import PhaseActions
 from orders.levels import level_list
 from orders.models import BookSnapshot, Calendar, Event, Instrument, Order, Position, Trade
 from orders.schedules import now_us
@@ -36,7 +36,7 @@ class StateFilter(WordFilter):
 
 
 @admin.register(Instrument)
-class InstrumentAdmin(PhaseActions):
+class InstrumentAdmin(MoveActions):
     form = InstrumentForm
     view_on_site = False
     show_full_result_count = False

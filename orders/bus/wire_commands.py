@@ -19,6 +19,7 @@ from matching.commands import (
     Transfer,
 )
 from matching.order import Conditions, Order
+from matching.transit import AdoptInstrument, ReleaseInstrument
 from orders.bus.envelope import SetShardMode
 from orders.bus.wire_values import WireError, list_of
 
@@ -130,6 +131,9 @@ _PLAIN = (
     ),
     _Shape(11, Transfer, account_id=int, currency=str, amount=int),
     _Shape(12, SetShardMode, cancel_only=bool),
+    _Shape(13, ReleaseInstrument, instrument_id=int, shard_id=int),
+    # What comes along is read from the tables, by the engine that adopts.
+    _Shape(14, AdoptInstrument, instrument_id=int),
 )
 _BY_CLASS = {shape.kind: shape for shape in _PLAIN}
 _BY_TAG = {shape.tag: shape for shape in _PLAIN}

@@ -5,9 +5,11 @@ On any exception the memory is thrown away, and the attempt with it.
 
 from matching.commands import AdvanceTime, Amend, Command, OrderGroup
 from matching.order import Order
+from matching.transit import AdoptInstrument
 from matching.values import R_DUPLICATE_ORDER_ID
 from orders.batch import Batch
 from orders.bus.envelope import DONE, EXPIRED, FAILED, REFUSED, UNAVAILABLE, Envelope, Outcome, SetShardMode
+from orders.engine.arrivals import arrival
 from orders.engine.claims import Claimed, claimant, replay, wanted_ids
 from orders.engine.journal import Journal
 from orders.engine.recovery import Recovered
@@ -66,6 +68,11 @@ class Attempt:
 
     def match(self, journal: Journal) -> None:
         """Carry it out in memory. Inside the transaction, behind the fence: client order ids are claimed first."""
+        for envelope in self.group:
+            for command in envelope.commands:
+                if isinstance(command, AdoptInstrument):
+                    self._meet(command)
+        self._engine.departed.clear()
         # The number before the next event's, which is the last that was given.
         self._engine.next_sequence = self.last_sequence + 1
         judged = list(zip(self.group, self._verdicts, strict=True))
@@ -104,6 +111,15 @@ class Attempt:
                 self._not_placed.append(key)
                 wanted.pop(key, None)
         return outcome
+
+    def _meet(self, command: AdoptInstrument) -> None:
+        """Read what comes with an instrument. Time on this shard must not stand before its last event on the other."""
+        found = arrival(command.instrument_id, self.batch.shard_id, self._state)
+        if found is None:
+            command.arrival = None
+        else:
+            command.arrival, moved_at = found
+            self.at = max(self.at, moved_at + 1)
 
     def _advance(self, envelope: Envelope) -> None:
         """Let what is due happen before a command: then its events are told apart from the command's own."""

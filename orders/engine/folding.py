@@ -11,6 +11,7 @@ from matching.events import (
     FILL_MAKER,
     FILL_TAKER,
     KIND_NAMES,
+    MOVED,
     REJECTED,
     RELEASED,
     REPLACED,
@@ -21,7 +22,7 @@ from matching.lifecycle import UNBORN, is_step
 from matching.values import LAST_OPEN_STATUS, STATUS_NAMES
 
 # What gives a new place, what changes the terms, what tells a new total, what takes away without a trade.
-_PLACES = frozenset((ACCEPTED, REPLACED, TRIGGERED, REPLENISHED, RELEASED))
+_PLACES = frozenset((ACCEPTED, REPLACED, TRIGGERED, REPLENISHED, RELEASED, MOVED))
 _AMENDS = frozenset((AMENDED, REPLACED))
 _TOTALS = frozenset((ACCEPTED, REJECTED, AMENDED, REPLACED, RELEASED))
 _LOSSES = frozenset((CANCELED, EXPIRED, DECREMENTED))

@@ -152,6 +152,8 @@ class Journal:
             candles = [_candle_row(*item) for item in batch.candles.items()]
             rows.upsert(statements.CANDLE, candles)
             self._write_instruments(rows, batch)
+            if batch.arrived or batch.departed:
+                self._write_moves(rows, batch, at)
             self._write_accounts(rows, batch)
             rows.execute(
                 "UPDATE orders_shard SET last_sequence = %s, at = %s WHERE id = %s",
@@ -220,7 +222,7 @@ class Journal:
     def _write_instruments(self, rows: Any, batch: Batch) -> None:
         trails = {instrument.instrument_id: _trails(instrument) for instrument in batch.moved_trails()}
         for instrument_id in batch.instruments.keys() | trails.keys():
-            instrument = batch.engine.instruments[instrument_id]
+            instrument = batch.engine.instrument(instrument_id)
             rows.execute(
                 statements.UPDATE_INSTRUMENT,
                 [
@@ -234,6 +236,16 @@ class Journal:
                     instrument_id,
                 ],
             )
+
+    def _write_moves(self, rows: Any, batch: Batch, at: int) -> None:
+        """Whose instruments are that came or left. After everything else of them."""
+        for instrument_id, since in batch.arrived.items():
+            last_trade = batch.trade_sequences.get(instrument_id, 0)
+            rows.execute(statements.RECEIVE_INSTRUMENT, [self.shard_id, since, last_trade, instrument_id])
+            rows.execute(statements.RECEIVE_ORDERS, [self.shard_id, instrument_id])
+        for instrument_id, shard_id in batch.departed.items():
+            rows.execute(statements.SEND_INSTRUMENT, [shard_id, at, instrument_id])
+            rows.execute(statements.SEND_ORDERS, [instrument_id, self.shard_id])
 
     def _write_accounts(self, rows: Any, batch: Batch) -> None:
         """How far messages have used up time, leases, deposits."""

@@ -159,12 +159,13 @@ def build(shard: Shard, orders: OpenOrders) -> Recovered:
         engine.account(account_id).cancel_after_at = datetime_to_micros(due_at)
     for deposit in Deposit.objects.filter(shard_id=shard.id):
         engine.account(deposit.account_id).deposits[deposit.currency] = deposit.amount
-    instruments = list(InstrumentRow.objects.filter(shard_id=shard.id).order_by("id"))
+    # One that was let go is nobody's until another shard takes it over.
+    instruments = list(InstrumentRow.objects.filter(shard_id=shard.id, moving_to=None).order_by("id"))
     for row in instruments:
         instrument_of_row(row, engine, shard.at)
         recovered.book_sequences[row.id] = row.book_sequence
         recovered.trade_sequences[row.id] = row.last_trade_sequence
-    for position in Position.objects.filter(instrument__shard_id=shard.id):
+    for position in Position.objects.filter(instrument__shard_id=shard.id, instrument__moving_to=None):
         holding = engine.holding(position.account_id, engine.instruments[position.instrument_id])
         holding.bought = position.bought
         holding.bought_notional = position.bought_notional

@@ -9,7 +9,9 @@ from typing import NamedTuple
 
 from django.db.models import Model
 
+from matching.values import LAST_OPEN_STATUS
 from orders.models import Candle, Deposit, Event, Lease, MessageRate, Order, Position, Trade
+from orders.models.market import IN_TRANSIT
 
 
 class Shape(NamedTuple):
@@ -86,7 +88,7 @@ UPSERT_INSTRUMENT = (
     "quantity_step = excluded.quantity_step, min_quantity = excluded.min_quantity, "
     "max_quantity = excluded.max_quantity, max_notional = excluded.max_notional, collar_bps = excluded.collar_bps, "
     "reference_price = excluded.reference_price, breaker_us = excluded.breaker_us "
-    "WHERE orders_instrument.shard_id = excluded.shard_id"
+    "WHERE orders_instrument.shard_id = excluded.shard_id AND orders_instrument.moving_to IS NULL"
 )
 UPDATE_INSTRUMENT = (
     "UPDATE orders_instrument SET phase = %s, phase_until = %s, last_price = %s, "
@@ -98,4 +100,15 @@ UPDATE_ACCOUNT = (
     "UPDATE orders_account SET state = %s, max_open_orders = %s, max_order_quantity = %s, max_position = %s, "
     "max_rate = %s, funded = %s, definition = %s WHERE id = %s AND definition <= %s"
 )
+# An instrument that has left, and its open orders; one that has come, and its orders.
+SEND_INSTRUMENT = "UPDATE orders_instrument SET moving_to = %s, moved_at = %s WHERE id = %s"
+SEND_ORDERS = (
+    f"UPDATE orders_order SET shard_id = {IN_TRANSIT} WHERE instrument_id = %s AND shard_id = %s "
+    f"AND status <= {LAST_OPEN_STATUS}"
+)
+RECEIVE_INSTRUMENT = (
+    "UPDATE orders_instrument SET shard_id = %s, moving_to = NULL, since_sequence = %s, last_trade_sequence = %s "
+    "WHERE id = %s"
+)
+RECEIVE_ORDERS = f"UPDATE orders_order SET shard_id = %s WHERE instrument_id = %s AND shard_id = {IN_TRANSIT}"
 DELETE_LEASE = "DELETE FROM orders_lease WHERE account_id = %s AND shard_id = %s"

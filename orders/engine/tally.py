@@ -32,6 +32,16 @@ class Tally:
             for instrument_id, *columns in rows.values_list("instrument_id", *Candle._fields):
                 self.candles[instrument_id, resolution] = Candle(*columns)
 
+    def load_candles_of(self, instrument_id: int, at: int) -> None:
+        """The same of one instrument, and nothing of what was known of it before."""
+        for resolution, interval in enumerate(RESOLUTIONS):
+            self.candles.pop((instrument_id, resolution), None)
+            rows = CandleRow.objects.filter(
+                instrument_id=instrument_id, resolution=resolution, start=bucket_start(interval, at)
+            )
+            for columns in rows.values_list(*Candle._fields):
+                self.candles[instrument_id, resolution] = Candle(*columns)
+
     def load_position(self, row: Position) -> None:
         self.positions[row.account_id, row.instrument_id] = row.net, row.cost
 

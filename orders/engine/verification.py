@@ -38,7 +38,7 @@ from orders.engine.recovery import build
 from orders.engine.trade_checks import candles_equal_trades, positions_equal_trades, trades_equal_their_events
 from orders.fields import datetime_to_micros
 from orders.models import BookSnapshot, Deposit, Lease, Shard, Trade
-from orders.models.trading import event_id
+from orders.models.trading import SEQUENCE_MASK, event_id
 from orders.open_orders import OpenOrders, totals_in_rows
 
 
@@ -75,12 +75,13 @@ def _events_are_gapless(shard: Shard, found: Verification) -> None:
 
 def _orders_equal_their_events(shard: Shard, found: Verification, saved: dict[int, BookSnapshot]) -> None:
     """Fold every order's events and compare with its row; fold up to the saved books and compare with them."""
-    first, last = event_range(shard)
+    _events_have_orders(shard, found)
+    # The whole life of each: of one that came from another shard also what happened there, which is older.
     events = read_rows(
-        "SELECT order_id, id, kind, price, quantity, remaining, filled, status, reason, other FROM orders_event "
-        "WHERE id > %s AND id <= %s AND order_id IS NOT NULL ORDER BY order_id, id",
-        first,
-        last,
+        "SELECT e.order_id, e.id, e.kind, e.price, e.quantity, e.remaining, e.filled, e.status, e.reason, e.other "
+        "FROM orders_event e JOIN orders_order o ON o.id = e.order_id WHERE o.shard_id = %s "
+        "ORDER BY e.order_id, e.at, e.id",
+        shard.id,
     )
     rows = read_rows(
         "SELECT id, price, quantity, remaining, filled, notional, status, reason, version, priority, sequence, "
@@ -91,17 +92,15 @@ def _orders_equal_their_events(shard: Shard, found: Verification, saved: dict[in
     pending = next(events, None)
     for row in rows:
         found.orders += 1
-        while pending is not None and pending[0] < row[0]:
-            found.differ("orders", f"event {pending[1] - first} is of order {pending[0]}, which has no row")
-            pending = next(events, None)
         state = Folded()
         cutoff = event_id(shard.id, saved[row[12]].sequence) if row[12] in saved else 0
         at_save: tuple[int, ...] | None = None
         while pending is not None and pending[0] == row[0]:
-            wrong = state.apply(pending[1] - first, *pending[2:])
+            sequence = pending[1] & SEQUENCE_MASK
+            wrong = state.apply(sequence, *pending[2:])
             if wrong:
-                found.differ("events", f"{pending[1] - first} ({KIND_NAMES[pending[2]]}) of order {row[0]} {wrong}")
-            if pending[1] <= cutoff:
+                found.differ("events", f"{sequence} ({KIND_NAMES[pending[2]]}) of order {row[0]} {wrong}")
+            if event_id(shard.id, 0) < pending[1] <= cutoff:
                 at_save = _saved_form(state) if state.status <= LAST_OPEN_STATUS else None
             pending = next(events, None)
         _compare_row(row, state, found)
@@ -114,6 +113,17 @@ def _orders_equal_their_events(shard: Shard, found: Verification, saved: dict[in
     for orders in in_books.values():
         for order_id in orders:
             found.differ("saved books", f"order {order_id} is in a saved book and has no row")
+
+
+def _events_have_orders(shard: Shard, found: Verification) -> None:
+    first, last = event_range(shard)
+    for number, order_id in read_rows(
+        "SELECT e.id, e.order_id FROM orders_event e LEFT JOIN orders_order o ON o.id = e.order_id "
+        "WHERE e.id > %s AND e.id <= %s AND e.order_id IS NOT NULL AND o.id IS NULL",
+        first,
+        last,
+    ):
+        found.differ("orders", f"event {number - first} is of order {order_id}, which has no row")
 
 
 def _saved_form(state: Folded) -> tuple[int, ...]:
@@ -248,7 +258,14 @@ def _latest_saved_books(shard: Shard, found: Verification) -> dict[int, BookSnap
             continue
         if row.saved_through > shard.last_sequence:
             found.differ("saved books", f"{row.id} of {row.instrument.symbol} is ahead of the tables")
-        newest.setdefault(row.instrument_id, row)
+        instrument = row.instrument
+        # Of an earlier stay on this shard: nothing that is open now.
+        if (
+            instrument.shard_id == shard.id
+            and instrument.moving_to is None
+            and row.sequence >= instrument.since_sequence
+        ):
+            newest.setdefault(row.instrument_id, row)
     return newest
 
 

@@ -13,7 +13,7 @@ from orders.feed.publisher import CommitMessage
 from orders.feed.sessions import SessionView
 from orders.feed.tickers import TickerView, ticker_of_tables
 from orders.levels import InstrumentLevels, level_list
-from orders.schemas.closing import GOING_AWAY
+from orders.schemas.closing import GOING_AWAY, RESTART
 from orders.schemas.problems import ProblemError
 from orders.selectors import InstrumentInfo
 
@@ -43,7 +43,17 @@ class Hub:
             if self._life is not None:
                 raise RuntimeError("the hub is running already")
             self._relayed = relayed
-            self._life = Life(loop)
+            self._life = Life(loop, self._begin_anew)
+
+    def _begin_anew(self) -> None:
+        """An instrument has moved to another shard, which is rare: everybody reads everything again. In the loop."""
+        with self._lock:
+            life = self._life
+            if life is None or not life.board.open:
+                return
+            self._life = Life(life.board.loop, self._begin_anew)
+        selectors.forget_instruments()
+        life.end(RESTART)
 
     def stop(self, code: int = GOING_AWAY) -> None:
         """Tell every socket that the server leaves, close them with ``code``, and follow no more. Any thread."""

@@ -16,7 +16,7 @@ Theory of operation
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from time import time_ns
 
 from orders import status
@@ -48,7 +48,8 @@ MAX_WAITING_COMMITS = 10_000
 class Life:
     """Made by ``start``, ended by ``stop``; never begun again."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, begin_anew: Callable[[], None] = lambda: None) -> None:
+        self._begin_anew = begin_anew
         self.board = Board(loop, self._absorb)
         self.sessions = Sessions(self.board, lambda shard_id: self.books.load(shard_id))
         self.books = Books(self.board, self._found)
@@ -137,6 +138,8 @@ class Life:
         shard.heard = max(shard.heard, message.sequence)
         shard.heard_at = max(shard.heard_at, message.at)
         shard.sequence = max(shard.sequence, message.sequence)
+        for instrument_id in message.instruments:
+            self._expect_at(instrument_id, message.shard_id)
         self.sessions.absorb(message)
         self.books.absorb(message)
         for followed in (self.tapes, self.candles, self.tickers):
@@ -168,8 +171,16 @@ class Life:
         self.executions.distrust(shard_id)
         self.positions.distrust(shard_id)
 
+    def _expect_at(self, instrument_id: int, shard_id: int) -> None:
+        """Where an instrument is. One that has moved has other numbers from here on, in everything that is kept of it."""
+        known = self.books.info(instrument_id)
+        if known is not None and known.shard_id != shard_id:
+            log.warning("%s has moved to shard %d; the feed begins anew", known.symbol, shard_id)
+            self.board.later(self._begin_anew)
+
     def _found(self, found: InstrumentLevels, epoch: int, sequence: int, at: int) -> None:
         """An instrument has been read, with its book."""
+        self._expect_at(found.info.id, found.info.shard_id)
         self.sessions.load(found, epoch, sequence, at)
         if sequence <= self.board.shard(found.info.shard_id).heard:
             for followed in (self.tapes, self.candles, self.tickers):

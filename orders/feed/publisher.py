@@ -136,6 +136,9 @@ class Publisher:
 
     def publish(self, batch: Batch, epoch: int, sequence: int, at: int) -> None:
         """After the commit: one message to every listener."""
+        for instrument_id in batch.arrived:
+            # Its trades before were numbered by another shard.
+            self._trades[instrument_id] = 0
         executions = self._executions(batch)  # first: positions tell how far each account has come
         message = CommitMessage(
             batch.shard_id,
@@ -242,5 +245,5 @@ def session_of(instrument: Instrument) -> SessionTold:
 
 
 def _level_now(engine: Engine, instrument_id: int, side: int, price: int) -> tuple[int, int, int, int]:
-    level = engine.instruments[instrument_id].book.level(side, price)
+    level = engine.instrument(instrument_id).book.level(side, price)
     return (side, price, 0, 0) if level is None else (side, price, level.quantity, level.count)

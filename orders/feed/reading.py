@@ -11,6 +11,8 @@ from orders.feed import frames
 from orders.feed.publisher import Execution, TradeTold
 from orders.holdings import position_list
 from orders.levels import InstrumentLevels, level_list
+from orders.models import Instrument, Trade
+from orders.models.trading import event_id
 from orders.schemas.problems import ProblemError, invalid
 from orders.schemas.render import position_out
 from orders.selectors import InstrumentInfo
@@ -42,9 +44,11 @@ def shard_ids() -> list[int]:
 
 
 def latest_trades(info: InstrumentInfo, count: int) -> list[TradeTold]:
-    """The last trades of an instrument, oldest first."""
-    rows, _ = selectors.trade_list(symbol=info.symbol, cursor=None, limit=count)
-    return [TradeTold(row.sequence, row.price, row.quantity, row.taker_side, row.at) for row in reversed(rows)]
+    """The last trades of an instrument since it came to its shard, oldest first: only their numbers chain."""
+    row = Instrument.objects.get(id=info.id)
+    since, beyond = event_id(row.shard_id, row.since_sequence), event_id(row.shard_id + 1, 0)
+    rows = Trade.objects.filter(instrument_id=info.id, id__gt=since, id__lt=beyond).order_by("-at", "-id")[:count]
+    return [TradeTold(row.sequence, row.price, row.quantity, row.taker_side, row.at) for row in reversed(list(rows))]
 
 
 def last_day(info: InstrumentInfo, since: int) -> Chart:

@@ -40,6 +40,23 @@ class Account(models.Model):
         return self.name
 
 
+class MessageRate(models.Model):
+    """How far (microseconds since 1970) an account's messages to a shard have used up time; only where there is a limit."""
+
+    pk = models.CompositePrimaryKey("account_id", "shard_id")
+    account = models.ForeignKey(
+        Account, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
+    )
+    shard_id = models.SmallIntegerField()
+    rate_at = models.BigIntegerField()
+
+    class Meta:
+        constraints = (models.CheckConstraint(name="message_rate_at", condition=Q(rate_at__gte=0)),)
+
+    def __str__(self) -> str:
+        return f"{self.account} until {self.rate_at}"
+
+
 class ApiKey(models.Model):
     """A key of one user for one account. Only the SHA-256 of its 256 random bits is kept; ``prefix`` recognises it.
 

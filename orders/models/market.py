@@ -11,6 +11,8 @@ from orders.fields import BigUnitsField, MicrosField
 MAX_DECIMALS = 12
 # ``Instrument.trails`` where no trailing stop waits.
 NO_TRAILS = '{"buy":[],"sell":[]}'
+# ``Order.shard_id`` of open orders whose instrument is between two shards.
+IN_TRANSIT = -1
 # ``Shard.stream_id`` before the first entry.
 NO_ENTRY = "0-0"
 
@@ -66,6 +68,10 @@ class Instrument(models.Model):
     as they were last set, JSON ``[[at, phase], …]``: those at or before the shard's ``at`` have happened. ``trails`` is where
     the best prices of the waiting trailing stops stand, JSON ``{"buy": [[priority, best], …], "sell": …}`` (see
     ``matching.stops.best_of``): one row moves instead of every order's.
+
+    ``moving_to``: the shard it has been let go to and that has not taken it over yet. No engine has it then, and its open
+    orders are on no shard (``IN_TRANSIT``). ``moved_at`` (microseconds) is when it was last let go, ``since_sequence`` the
+    event with which it came to its shard (0: it was made there).
     """
 
     symbol = models.CharField(
@@ -93,6 +99,9 @@ class Instrument(models.Model):
     last_price = models.BigIntegerField(default=0)
     book_sequence = models.BigIntegerField(default=0)
     last_trade_sequence = models.BigIntegerField(default=0)
+    moving_to = models.SmallIntegerField(null=True, editable=False)
+    moved_at = models.BigIntegerField(db_default=0, editable=False)
+    since_sequence = models.BigIntegerField(db_default=0, editable=False)
     created_at = MicrosField()
     # Whose sessions its schedule is made from; nothing the engine knows of.
     calendar = models.ForeignKey(

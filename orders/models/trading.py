@@ -237,7 +237,9 @@ class Event(models.Model):
             models.Index(fields=("order", "id"), name="event_order"),
             models.Index(fields=("account", "id"), name="event_account"),
             # Fills of an account, without walking over its other events.
-            models.Index(fields=("account", "id"), name="event_fills", condition=Q(kind__in=(FILL_MAKER, FILL_TAKER))),
+            models.Index(
+                fields=("account", "at", "id"), name="event_fills", condition=Q(kind__in=(FILL_MAKER, FILL_TAKER))
+            ),
         )
         constraints = (
             models.CheckConstraint(name="event_kind", condition=Q(kind__gte=1, kind__lt=len(KIND_NAMES))),
@@ -277,7 +279,8 @@ class Trade(models.Model):
 
     class Meta:
         ordering = ("-id",)
-        indexes = (models.Index(fields=("instrument", "id"), name="trade_instrument"),)
+        # By time: numbers are a shard's own, and an instrument may have moved.
+        indexes = (models.Index(fields=("instrument", "at", "id"), name="trade_instrument"),)
         constraints = (models.CheckConstraint(name="trade_positive", condition=Q(price__gt=0, quantity__gt=0)),)
 
     @property
@@ -365,21 +368,6 @@ class Lease(models.Model):
 
     def __str__(self) -> str:
         return f"{self.account} until {self.due_at}"
-
-
-class MessageRate(models.Model):
-    """How far (microseconds since 1970) an account's messages to a shard have used up time; only where there is a limit."""
-
-    pk = models.CompositePrimaryKey("account_id", "shard_id")
-    account = _reference(Account)
-    shard_id = models.SmallIntegerField()
-    rate_at = models.BigIntegerField()
-
-    class Meta:
-        constraints = (models.CheckConstraint(name="message_rate_at", condition=Q(rate_at__gte=0)),)
-
-    def __str__(self) -> str:
-        return f"{self.account} until {self.rate_at}"
 
 
 class Deposit(models.Model):

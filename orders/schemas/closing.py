@@ -22,7 +22,8 @@ CLOSE_CODES: dict[int, str] = {
     PROTOCOL_ERROR: "Frames broke the rules of WebSockets.",
     NOT_UTF8: "Text was not UTF-8.",
     MESSAGE_TOO_BIG: "A message had too many bytes.",
-    RESTART: "The engine has died, and the service starts anew; announced by server_shutdown. Connect again.",
+    RESTART: "The service starts anew (its engine has died), or an instrument has moved to another shard; announced by "
+    "server_shutdown. Connect again.",
     BAD_MESSAGE: "Too many messages in a row that could not be understood or carried out.",
     NOT_AUTHENTICATED: "The key is not valid, or too many private requests without one.",
     FORBIDDEN: "Too many requests you may not make.",

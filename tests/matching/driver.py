@@ -166,6 +166,8 @@ class Pair:
         self.kinds: set[str] = set()
         self.available: dict[tuple[int, str], int] = {}
         self.steps: list[tuple[int, str, dict[str, Any]]] = []
+        # Events of the last of them.
+        self.latest: list[Event] = []
         for instrument in INSTRUMENTS:
             self.do("define_instrument", instrument=instrument)
 
@@ -176,7 +178,7 @@ class Pair:
             arguments = with_currencies(arguments)
         self.steps.append((self.now, op, arguments))
         before = self.engine.next_sequence
-        events = self.engine.apply(before, self.now, to_command(op, arguments))
+        events = self.latest = self.engine.apply(before, self.now, to_command(op, arguments))
         ours, theirs = [in_words(event) for event in events], self.twin.do(op, self.now, **arguments)
         assert ours == theirs, difference(ours, theirs)
         assert self.engine.next_sequence == self.twin.sequence

@@ -121,8 +121,10 @@ def test_hot_queries_use_their_indexes() -> None:
         "order_open": "SELECT * FROM orders_order WHERE account_id = 1 AND status <= 2 AND instrument_id = 1 ORDER BY id",
         "event_order": "SELECT * FROM orders_event WHERE order_id = 1 ORDER BY id",
         "event_account": "SELECT * FROM orders_event WHERE account_id = 1 AND id > 5 ORDER BY id LIMIT 5",
-        "event_fills": "SELECT * FROM orders_event WHERE account_id = 1 AND kind IN (3, 4) ORDER BY id DESC LIMIT 5",
-        "trade_instrument": "SELECT * FROM orders_trade WHERE instrument_id = 1 AND id < 9 ORDER BY id DESC LIMIT 5",
+        "event_fills": "SELECT * FROM orders_event WHERE account_id = 1 AND kind IN (3, 4) AND at <= 9 AND "
+        "(at < 9 OR id < 9) ORDER BY at DESC, id DESC LIMIT 5",
+        "trade_instrument": "SELECT * FROM orders_trade WHERE instrument_id = 1 AND at <= 9 AND (at < 9 OR id < 9) "
+        "ORDER BY at DESC, id DESC LIMIT 5",
         "snapshot_latest": "SELECT * FROM orders_booksnapshot WHERE instrument_id = 1 ORDER BY sequence DESC LIMIT 1",
     }
     for index, query in queries.items():
