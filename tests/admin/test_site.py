@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.contrib.auth.models import Group, User
 from django.test import RequestFactory
 
-from orders.models import Account, ApiKey, BookSnapshot, Calendar, Event, Instrument, Order, Position, Trade
+from orders.models import Account, ApiKey, BookSnapshot, Calendar, Event, Instrument, Order, Position, Shard, Trade
 from tests.admin.conftest import text
 
 # model -> what even a superuser may do in the admin: add, change, delete
@@ -20,6 +20,7 @@ MAY = {
     Event: (False, False, False),
     Position: (False, False, False),
     BookSnapshot: (False, False, False),
+    Shard: (False, False, False),  # its mode by command, after a question: see test_shards
     User: (True, True, True),
     Group: (True, True, True),
 }
