@@ -10,14 +10,12 @@ Which displayed levels an event touches, and whose doing it is, follow from the 
   by filter names, the instrument or account it configures. Never on what happened to others by the way, nor by itself.
 """
 
-import json
 from typing import Any, NamedTuple
 
 from matching.commands import (
     AdvanceTime,
     Amend,
     Cancel,
-    CancelAfter,
     CancelAll,
     Command,
     DefineAccount,
@@ -44,7 +42,6 @@ from matching.events import (
     KIND,
     MOVED,
     ORDER,
-    QUANTITY,
     REASON,
     REJECTED,
     RELEASED,
@@ -62,6 +59,7 @@ from matching.transit import ReleaseInstrument
 from matching.values import R_LINKED_ORDER, UNTRIGGERED
 from orders.bus.envelope import DONE, REFUSED, Envelope, OrderRecord, Outcome, record_of
 from orders.candles import Candle
+from orders.effects import displays, outcome_of, subjects_of, told_in_detail
 from orders.models.trading import SEQUENCE_MASK, event_id
 
 # What gives an order a place in the book, if it rests there afterwards.
@@ -70,7 +68,6 @@ _BIRTHS = frozenset((ACCEPTED, REJECTED))
 _LOSSES = frozenset((CANCELED, EXPIRED, DECREMENTED))
 # What is nobody's doing, whoever's order it happens to.
 _HAPPENED = frozenset((FILL_MAKER, EXPIRED))
-
 
 # A row of the event table: id, order, account, instrument, kind, price, quantity, remaining, filled, status, reason, other,
 # at, actor, received at, detail. A plain tuple, because every command has some: one with names costs five times as much.
@@ -124,9 +121,8 @@ class Batch:
         # Whether something was due. It need not have had an event (a phase change that a halt outlasts has none).
         self.time_advanced = False
         self.definitions: list[DefineInstrument | DefineAccount] = []
-        # Instruments that left, by id the shard they go to; those that came, the event with which they did.
-        self.departed: dict[int, int] = {}
-        self.arrived: dict[int, int] = {}
+        self.departed: dict[int, int] = {}  # instruments that left: the shard they go to
+        self.arrived: dict[int, int] = {}  # and those that came: the event with which they did
         # order and its static words for the feed, parallel to ``events``
         self.event_orders: list[Order | None] = []
 
@@ -159,16 +155,16 @@ class Batch:
         self, command: Command, events: list[Event], at: int, envelope: Envelope, detail: str | None
     ) -> Outcome:
         """The way for every command."""
-        subjects = _subjects(command)
+        subjects = subjects_of(command)
         if isinstance(command, Transfer | Amend):
-            detail = _told_in_detail(command)
+            detail = told_in_detail(command)
         self._add_events(command, subjects, events, at, envelope, detail)
         self._keep_orders(events, at)
         first_trade = len(self.trades)
         self._follow_book(events, at)
         if subjects:
             return self._outcome_of_orders(command, subjects, events, at, self.trades[first_trade:])
-        return _outcome(command, events)
+        return outcome_of(command, events)
 
     def count_message(self, account: Account) -> None:
         """A message was counted against the account's rate: that must be remembered, whatever became of the message."""
@@ -238,7 +234,7 @@ class Batch:
                 else:
                     is_own = isinstance(command, CancelAll) and kind == CANCELED and reason == command.reason
                 if kind in (ACCEPTED, MOVED) and order.conditions is not None and order.conditions.display_quantity:
-                    told = _displays(order.conditions.display_quantity)
+                    told = displays(order.conditions.display_quantity)
             else:
                 if kind in ACCOUNT_KINDS:
                     account_id = other
@@ -402,41 +398,3 @@ class Batch:
         """An order as it stands, with its own last event's number: what the command did to others is theirs."""
         order, sequence, _, _ = self.orders[order_id]
         return record_of(order, self.shard_id, sequence, at)
-
-
-def _outcome(command: Command, events: list[Event]) -> Outcome:
-    """How a command came out that names no order."""
-    if isinstance(command, CancelAll):
-        reasons = (command.reason, R_LINKED_ORDER)
-        return Outcome(
-            DONE,
-            canceled=tuple(
-                event[ORDER].order_id
-                for event in events
-                if event[KIND] == CANCELED and event[REASON] in reasons and event[ORDER] is not None
-            ),
-        )
-    if isinstance(command, CancelAfter):
-        return Outcome(DONE, due_at=events[-1][QUANTITY] if events else 0)
-    return Outcome(DONE)
-
-
-def _told_in_detail(command: Transfer | Amend) -> str | None:
-    """What an event has no number for: an amount of money, the quantity an amend gave an iceberg to display."""
-    if isinstance(command, Transfer):
-        return json.dumps({"currency": command.currency, "amount": command.amount})
-    return _displays(command.display_quantity) if command.display_quantity else None
-
-
-def _displays(quantity: int) -> str:
-    """An iceberg's displayed quantity in units: an order's row only has the latest (see ``orders.displayed``)."""
-    return json.dumps({"display_quantity": quantity})
-
-
-def _subjects(command: Command) -> tuple[int, ...]:
-    """The orders a command names."""
-    if isinstance(command, Order | Amend | Cancel):
-        return (command.order_id,)
-    if isinstance(command, OrderGroup):
-        return tuple(order.order_id for order in command.orders)
-    return ()

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from matching import commands as commands_module
 from matching import order as order_module
+from matching import transit as transit_module
 from matching.commands import Cancel, Command, OrderGroup, SetSchedule, Transfer
 from matching.order import Conditions, Order
 from matching.values import MAX_MONEY
@@ -39,6 +40,8 @@ big = st.integers(-(10**60), 10**60)
 BY_TYPE = {"i64": words, "u8": small, "int": big, "bool": st.booleans(), "str": texts}
 BY_NAME = {
     "order_id": st.integers(1, 2**63 - 1),
+    # The engine reads that from the tables.
+    "arrival": st.none(),
     "transitions": st.lists(st.tuples(words, words), max_size=5),
 }
 # What the core keeps in an order's conditions, and no command can ask for.
@@ -49,7 +52,7 @@ def parameters_of(kind: type) -> dict[str, str]:
     """The constructor's parameters and their types, as the sources say: what is compiled does not tell."""
     if issubclass(kind, tuple):
         return {name: annotation.__name__ for name, annotation in inspect.get_annotations(kind).items()}
-    for module in (commands_module, order_module):
+    for module in (commands_module, order_module, transit_module):
         path = Path(module.__file__ or "").parent / f"{module.__name__.rpartition('.')[2]}.py"
         for node in ast.parse(path.read_text()).body:
             if isinstance(node, ast.ClassDef) and node.name == kind.__name__:
