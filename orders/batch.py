@@ -245,26 +245,9 @@ class Batch:
             if is_own:
                 actor_id, received_at = envelope.actor_id, envelope.received_at
                 told, detail = told or detail, None
-            self.events.append(
-                (
-                    self._first_id | sequence,
-                    order_id,
-                    account_id,
-                    instrument_id,
-                    kind,
-                    price,
-                    quantity,
-                    remaining,
-                    filled,
-                    standing,
-                    reason,
-                    other,
-                    at,
-                    actor_id,
-                    received_at,
-                    told,
-                )
-            )
+            subject = (self._first_id | sequence, order_id, account_id, instrument_id)
+            numbers = (kind, price, quantity, remaining, filled, standing, reason, other)
+            self.events.append((*subject, *numbers, at, actor_id, received_at, told))
             self.event_orders.append(order)
 
     def _keep_orders(self, events: list[Event], at: int) -> None:
