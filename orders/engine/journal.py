@@ -110,16 +110,8 @@ class Journal:
     def _insert_claims(
         self, keys: list[tuple[int, str]], wanted: dict[tuple[int, str], tuple[int, bytes]]
     ) -> set[tuple[int, str]]:
-        parameters: list[Any] = []
-        for key in keys:
-            parameters += (*key, *wanted[key])
         with connection.cursor() as cursor:
-            cursor.execute(
-                "INSERT INTO orders_clientorderid (account_id, client_order_id, order_id, fingerprint) VALUES "
-                + ", ".join(["(%s, %s, %s, %s)"] * len(keys))
-                + " ON CONFLICT DO NOTHING RETURNING account_id, client_order_id",
-                parameters,
-            )
+            self.way(cursor).claim(statements.CLAIM, [(*key, *wanted[key]) for key in keys])
             return {(account_id, text) for account_id, text in cursor.fetchall()}
 
     def _read_claims(self, keys: list[tuple[int, str]]) -> dict[tuple[int, str], tuple[int, bytes]]:

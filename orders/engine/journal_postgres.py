@@ -13,7 +13,7 @@ Theory of operation
 * Errors leave as Django's, like those of any statement: the loop tells a poison command from a lost connection by them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Any
 
@@ -22,8 +22,6 @@ from django.db import connection
 from orders.engine.statements import Shape
 
 _BY_INDEX = ("SET LOCAL enable_seqscan = off", "SET LOCAL enable_hashjoin = off", "SET LOCAL enable_mergejoin = off")
-# Of which an array's text needs neither quotes nor escapes.
-_NUMBERS = frozenset(("smallint", "integer", "bigint", "numeric"))
 
 
 class Rows:
@@ -62,6 +60,18 @@ class Rows:
         """Rows that may be there."""
         if rows:
             self.execute(upsert_sql(shape), arrays(shape, rows))
+
+    def claim(self, shape: Shape, rows: Sequence[tuple[Any, ...]]) -> None:
+        """New rows where their key is free, at once; the cursor then has the keys that were."""
+        self._cursor.execute(claim_sql(shape), arrays(shape, rows))
+
+
+@cache
+def claim_sql(shape: Shape) -> str:
+    return (
+        f"INSERT INTO {shape.table} ({', '.join(shape.columns)}) SELECT * FROM unnest({_casts(shape)}) "
+        f"ON CONFLICT DO NOTHING RETURNING {', '.join(shape.key)}"
+    )
 
 
 @cache
@@ -102,12 +112,30 @@ def _casts(shape: Shape) -> str:
 def arrays(shape: Shape, rows: Sequence[tuple[Any, ...]]) -> list[Any]:
     """The rows turned into one parameter a column."""
     columns = zip(*rows, strict=True)
-    return [
-        _number_array(column) if name in _NUMBERS else list(column)
-        for name, column in zip(_types(shape), columns, strict=True)
-    ]
+    return [_WRITERS.get(name, list)(column) for name, column in zip(_types(shape), columns, strict=True)]
 
 
 def _number_array(values: Iterable[Any]) -> str:
     """An array as PostgreSQL writes it: several times faster than to have the driver look at every number."""
     return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
+
+
+def _text_array(values: Iterable[str | None]) -> str:
+    return "{" + ",".join(["NULL" if value is None else _quoted(value) for value in values]) + "}"
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _bytes_array(values: Iterable[bytes]) -> str:
+    return "{" + ",".join([f'"\\\\x{value.hex()}"' for value in values]) + "}"
+
+
+# By a column's type, how an array of its values is written; others are left to the driver.
+_WRITERS: dict[str, Callable[[Iterable[Any]], Any]] = {
+    **dict.fromkeys(("smallint", "integer", "bigint", "numeric"), _number_array),
+    **dict.fromkeys(("varchar", "text"), _text_array),
+    "bytea": _bytes_array,
+}

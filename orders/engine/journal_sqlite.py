@@ -35,6 +35,16 @@ class Rows:
         if rows:
             self._executemany(upsert_sql(shape), rows)
 
+    def claim(self, shape: Shape, rows: Sequence[tuple[Any, ...]]) -> None:
+        """New rows where their key is free; the cursor then has the keys that were."""
+        values = ", ".join([f"({', '.join(['%s'] * len(shape.columns))})"] * len(rows))
+        self.execute(claim_sql(shape, f"VALUES {values}"), [value for row in rows for value in row])
+
+
+def claim_sql(shape: Shape, rows: str) -> str:
+    columns = ", ".join(shape.columns)
+    return f"INSERT INTO {shape.table} ({columns}) {rows} ON CONFLICT DO NOTHING RETURNING {', '.join(shape.key)}"
+
 
 @cache
 def insert_sql(shape: Shape) -> str:

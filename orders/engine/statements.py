@@ -10,7 +10,7 @@ from typing import NamedTuple
 from django.db.models import Model
 
 from matching.values import LAST_OPEN_STATUS
-from orders.models import Candle, Deposit, Event, Lease, MessageRate, Order, Position, Trade
+from orders.models import Candle, ClientOrderId, Deposit, Event, Lease, MessageRate, Order, Position, Trade
 from orders.models.market import IN_TRANSIT
 
 
@@ -73,6 +73,11 @@ CANDLE = Shape(
     ),
     key=("instrument_id", "resolution", "start"),
     constant=("open",),
+)
+CLAIM = Shape(
+    ClientOrderId,
+    ("account_id", "client_order_id", "order_id", "fingerprint"),
+    key=("account_id", "client_order_id"),
 )
 RATE = Shape(MessageRate, ("account_id", "shard_id", "rate_at"), key=("account_id", "shard_id"))
 LEASE = Shape(Lease, ("account_id", "shard_id", "due_at"), key=("account_id", "shard_id"))

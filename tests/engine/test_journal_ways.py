@@ -8,7 +8,7 @@ from django.db import DataError, IntegrityError, OperationalError, connection, t
 from matching.events import ACCEPTED, TRANSFERRED
 from orders.engine import statements
 from orders.engine.journal import Journal
-from orders.models import Candle, Deposit, Event, Position
+from orders.models import Candle, ClientOrderId, Deposit, Event, Position
 
 pytestmark = pytest.mark.django_db(transaction=True)
 on_postgresql = pytest.mark.skipif(
@@ -67,6 +67,25 @@ def test_text_in_a_key_is_as_it_was() -> None:
     write("upsert", statements.DEPOSIT, (1, 0, odd, "5"), (1, 0, "NULL", "6"), (1, 0, "", "7"))
     write("upsert", statements.DEPOSIT, (1, 0, odd, "-8"))
     assert dict(Deposit.objects.values_list("currency", "amount")) == {odd: -8, "NULL": 6, "": 7}
+
+
+def test_what_is_claimed_is_kept_as_it_was_and_not_given_again() -> None:
+    journal = Journal(0, 0, 0, 0)
+    odd = "\"{,}\\ '%s"
+    first = {
+        (1, odd): (LARGEST, bytes(range(16))),
+        (1, "NULL"): (5, b'\\"' * 8),
+        (2, odd): (6, bytes(16)),
+        (1, ""): (7, b"\xff" * 16),
+    }
+    with transaction.atomic():
+        assert journal.claim(first).known == {}
+    second = {(1, odd): (8, bytes(16)), (3, "new"): (9, bytes(16)), (1, "NULL"): (5, b'\\"' * 8)}
+    with transaction.atomic():
+        assert journal.claim(second).known == {key: first[key] for key in ((1, odd), (1, "NULL"))}
+    kept = ClientOrderId.objects.values_list("account_id", "client_order_id", "order_id", "fingerprint")
+    expected = {**first, (3, "new"): second[3, "new"]}
+    assert {(row[0], row[1]): (row[2], bytes(row[3])) for row in kept} == expected
 
 
 def test_what_breaks_a_rule_of_the_table_is_djangos_error() -> None:
