@@ -17,7 +17,7 @@ PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check --requir
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help install install-dev core run cluster test test-plain bench lint format docs lock wheel clean venv
+.PHONY: help install install-dev core run cluster test test-rest test-plain bench lint format docs lock wheel clean venv
 
 help:
 	@echo "make install      the virtual environment, from requirements.lock; the core compiled, where a C compiler works"
@@ -89,15 +89,27 @@ lint: install-dev
 		env -u DATABASE_URL OMS_VAR_DIR="$$scratch" $(PY) manage.py makemigrations --check --dry-run
 
 # The core's own tests run twice, the others with the core as it is installed. `.compiled` is there where it is compiled.
+# Two runs side by side, since two processors are what every machine has: what waits for servers, clocks and browsers is seen
+# as it goes, what computes is shown at the end. With PYTEST_ARGS there is one run, of whatever they say.
+TIMED := $(addprefix tests/,browser client commands deploy faults feed soak sockets)
+CORE := $$(test -e matching/.compiled && echo compiled || echo plain)
+
 test: lint
-	@if test -e matching/.compiled; then \
-		$(MAKE) --no-print-directory test-plain && \
-		echo "=== every test, the core compiled" && \
-		$(PY) -m pytest --core=compiled $(PYTEST_ARGS); \
-	else \
-		echo "=== every test, the core as plain Python: there is no compiled one" && \
-		$(PY) -m pytest --core=plain $(PYTEST_ARGS); \
-	fi
+ifneq ($(strip $(PYTEST_ARGS)),)
+	$(PY) -m pytest --core=$(CORE) $(PYTEST_ARGS)
+else
+	@echo "=== every test, the core $(CORE)"
+	@mkdir -p build && trap 'trap - INT TERM; kill 0' INT TERM; \
+	$(MAKE) --no-print-directory test-rest >build/test-rest.log 2>&1 & rest=$$!; \
+	$(PY) -m pytest --core=$(CORE) $(TIMED); timed=$$?; \
+	echo "=== and beside it:"; wait $$rest; rested=$$?; cat build/test-rest.log; \
+	echo "=== ended with $$timed (timed) and $$rested (the rest)"; test $$timed -eq 0 -a $$rested -eq 0
+endif
+
+# All but what is timed; before them the core's as plain Python, where there is a compiled one.
+test-rest: install-dev
+	@test ! -e matching/.compiled || $(MAKE) --no-print-directory test-plain
+	$(PY) -m pytest --core=$(CORE) $(addprefix --ignore=,$(TIMED))
 
 # From a copy of the sources: beside them the compiled files would be imported.
 test-plain: install-dev

@@ -19,7 +19,7 @@ hypothesis_settings.load_profile("oms")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--kills", type=int, default=25, help="how often the kill test kills the server")
+    parser.addoption("--kills", type=int, default=10, help="how often the kill test kills the server")
     parser.addoption("--soak-seconds", type=float, default=60, help="how long the soak test of real sockets lasts")
     parser.addoption("--soak-messages", type=int, default=100_000, help="how many messages the soak test harms")
     parser.addoption("--client-kills", type=int, default=5, help="how often the server is killed under its clients")

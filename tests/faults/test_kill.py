@@ -1,6 +1,6 @@
 """SIGKILL at random moments under load, again and again: nothing that was acknowledged is lost or doubled.
 
-``--kills N`` sets how often (25 by default), ``--seed N`` repeats a run.
+``--kills N`` sets how often (10 by default), ``--seed N`` repeats a run.
 """
 
 import random
