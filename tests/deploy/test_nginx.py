@@ -104,12 +104,11 @@ def test_an_order_is_placed_seen_and_canceled(site: tuple[Topology, Nginx]) -> N
         )
         assert response.status == 201
         assert response.headers["X-Request-ID"] == "of-the-caller"
-        update = heard_of(socket, "update")
-        assert ["90.00", "1.000", 1] in update["bids"]
+        told = heard_of_level(socket, ["90.00", "1.000", 1])
 
     # The book is asked of the process that follows the feed, the order of one that does not.
     book = ask(nginx, "GET", "/api/v1/instruments/ACME-USD/book")[1]
-    assert (book["sequence"], book["bids"]) == (update["sequence"], [["90.00", "1.000", 1]])
+    assert (book["sequence"], book["bids"]) == (told["sequence"], [["90.00", "1.000", 1]])
     assert ask(nginx, "GET", f"/api/v1/orders/{order['id']}", key=key)[1]["status"] == "new"
     response, canceled = ask(nginx, "DELETE", f"/api/v1/orders/{order['id']}", key=key)
     assert (response.status, canceled["status"]) == (200, "canceled")
@@ -117,11 +116,11 @@ def test_an_order_is_placed_seen_and_canceled(site: tuple[Topology, Nginx]) -> N
     assert ports == {f"127.0.0.1:{topology.sockets[0].port}"}
 
 
-def heard_of(socket: Any, kind: str) -> dict[str, Any]:
-    """The next message of that type."""
+def heard_of_level(socket: Any, bid: list[Any]) -> dict[str, Any]:
+    """The next message of the book with that level: an update, or where one was lost on the way a new snapshot."""
     while True:
         message: dict[str, Any] = json.loads(socket.recv(10))
-        if message.get("type") == kind:
+        if message.get("channel") == "book" and bid in message.get("bids", ()):
             return message
 
 
