@@ -25,6 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--client-kills", type=int, default=5, help="how often the server is killed under its clients")
     parser.addoption("--cycles", type=int, default=30, help="how many faults the production topology is to survive")
     parser.addoption("--cuts", type=int, default=8, help="how often engines are cut off from PostgreSQL under load")
+    parser.addoption("--moves", type=int, default=1, help="how often a move between shards is interrupted")
     parser.addoption("--freezes", type=int, default=2, help="how often an owner is frozen under load")
     parser.addoption("--seed", type=int, default=None, help="repeat a randomised test of faults with its printed seed")
 

@@ -1,4 +1,7 @@
-"""Clients and readers of a fault run: threads that trade over REST and read over the socket, and write down all of it."""
+"""Clients and readers of a fault run: threads that trade over REST and read over the socket, and write down all of it.
+
+On as many shards as the topology has: one instrument each, a ledger each; and a list of what was asked of all at once.
+"""
 
 import json
 import random
@@ -6,9 +9,6 @@ import threading
 import time
 from http.client import HTTPConnection, HTTPException
 from typing import Any
-
-from websockets.exceptions import WebSocketException
-from websockets.sync.client import ClientConnection, connect
 
 from tests.faults.ledger import (
     AMEND,
@@ -19,20 +19,18 @@ from tests.faults.ledger import (
     PLACE,
     READ,
     REFUSED,
+    SYMBOLS,
     UNKNOWN,
-    BookTold,
     Call,
-    Execution,
     Ledger,
     Terms,
-    TradeTold,
     Units,
+    shard_of,
 )
-from tests.feed.client import BookClient
+from tests.faults.listener import Listener
 from tests.support.server import ask
 from tests.support.topology import Topology, Web, wait_for
 
-SYMBOL = "ACME-USD"
 UNITS = Units()
 # A client's patience: what was not answered by then is unknown to it, whatever becomes of it.
 ANSWER_SECONDS = 1.5
@@ -43,24 +41,34 @@ BATCH_ORDERS = 8
 MAX_OPEN_QUESTIONS = 10
 # Orders of its own a client knows at a time, for amends and cancels.
 KNOWN_ORDERS = 30
-# Every so many updates of a book all of it is written down.
-BOOK_EVERY = 10
 LIVES = ("gtc", "gtc", "gtc", "ioc", "fok")
 
 
 class Trader(threading.Thread):
     """Trades at random over one connection, to one of the web processes after the other as they go away."""
 
-    def __init__(self, web: list[Web], key: str, account: int, name: str, rng: random.Random, ledger: Ledger) -> None:
+    def __init__(
+        self,
+        web: list[Web],
+        key: str,
+        account: int,
+        name: str,
+        rng: random.Random,
+        ledgers: list[Ledger],
+        everywhere: list[Call],
+    ) -> None:
         super().__init__(name=name, daemon=True)
-        self.web, self.key, self.account, self.rng, self.ledger = web, key, account, rng, ledger
+        self.web, self.key, self.account, self.rng = web, key, account, rng
+        self.ledgers, self.everywhere = ledgers, everywhere
         self.halt = threading.Event()
         self.go = threading.Event()
         self.idle = threading.Event()
         # New orders whose outcome is not known: sent again until it is.
         self.open_questions: dict[str, tuple[dict[str, Any], Terms]] = {}
         self.error: BaseException | None = None
-        self._orders: list[int] = []
+        # Shard and id.
+        self._orders: list[tuple[int, int]] = []
+        self._last_placed: dict[str, Any] = {}
         self._count = 0
         self._connection: HTTPConnection | None = None
 
@@ -90,17 +98,19 @@ class Trader(threading.Thread):
             self._amend()
         elif choice < 0.95:
             self._cancel()
-        elif choice < 0.99:
+        elif choice < 0.98:
             self._read()
-        else:
+        elif choice < 0.985 or len(self.ledgers) == 1:
             self._cancel_all()
+        elif choice < 0.993:
+            self._cancel_everywhere()
+        else:
+            self._place_again_elsewhere()
 
     def ask_again(self) -> None:
         """Send an order again that was not answered."""
         cid = next(iter(self.open_questions))
-        body, terms = self.open_questions[cid]
-        call = self._begin(Call(PLACE, self.account, 0, client_order_id=cid, terms=terms))
-        self._end(call, *self._request("POST", "/api/v1/orders", body))
+        self._send(*self.open_questions[cid])
 
     # The calls
 
@@ -121,7 +131,7 @@ class Trader(threading.Thread):
         if terms.post_only:
             terms = terms._replace(time_in_force="gtc")
         body = {
-            "symbol": SYMBOL,
+            "symbol": SYMBOLS[rng.randrange(len(self.ledgers))],
             "side": terms.side,
             "type": terms.type,
             "time_in_force": terms.time_in_force,
@@ -137,10 +147,23 @@ class Trader(threading.Thread):
 
     def _place(self) -> None:
         body, terms = self._new()
-        cid = body["client_order_id"]
-        self.open_questions[cid] = (body, terms)
-        call = self._begin(Call(PLACE, self.account, 0, client_order_id=cid, terms=terms))
-        self._end(call, *self._request("POST", "/api/v1/orders", body))
+        self.open_questions[body["client_order_id"]] = (body, terms)
+        self._send(body, terms)
+
+    def _send(self, body: dict[str, Any], terms: Terms) -> None:
+        call = Call(PLACE, self.account, 0, client_order_id=body["client_order_id"], terms=terms)
+        self._begin(call, shard_of(body))
+        status, answer = self._request("POST", "/api/v1/orders", body)
+        self._end(call, status, answer)
+        if call.outcome == DONE:
+            self._last_placed = body
+
+    def _place_again_elsewhere(self) -> None:
+        """Use the id of an order that is known to be there for one on another shard: it must not be taken."""
+        if self._last_placed:
+            shard = (shard_of(self._last_placed) + 1) % len(self.ledgers)
+            status, answer = self._request("POST", "/api/v1/orders", self._last_placed | {"symbol": SYMBOLS[shard]})
+            assert status not in (200, 201), f"a client order id was taken on two shards: {answer}"
 
     def _batch(self) -> None:
         new = [self._new() for _ in range(BATCH_ORDERS)]
@@ -149,7 +172,8 @@ class Trader(threading.Thread):
         for body, terms in new:
             cid = body["client_order_id"]
             self.open_questions[cid] = (body, terms)
-            calls.append(self._begin(Call(PLACE, self.account, 0, client_order_id=cid, terms=terms, batch=number)))
+            call = Call(PLACE, self.account, 0, client_order_id=cid, terms=terms, batch=number)
+            calls.append(self._begin(call, shard_of(body)))
         status, answer = self._request("POST", "/api/v1/orders/batch", {"orders": [body for body, _ in new]})
         if status == 200:
             for call, result in zip(calls, answer["results"], strict=True):
@@ -162,7 +186,7 @@ class Trader(threading.Thread):
                 self._end(call, status, answer)
 
     def _amend(self) -> None:
-        order_id = self.rng.choice(self._orders)
+        shard, order_id = self.rng.choice(self._orders)
         call = Call(AMEND, self.account, 0, order_id=order_id)
         body = {}
         if self.rng.random() < 0.7:
@@ -171,28 +195,34 @@ class Trader(threading.Thread):
         else:
             call.quantity = self.rng.randint(6, 5_000)
             body["quantity"] = f"{call.quantity / 1000:.3f}"
-        self._begin(call)
+        self._begin(call, shard)
         self._end(call, *self._request("PATCH", f"/api/v1/orders/{order_id}", body))
 
     def _cancel(self) -> None:
-        order_id = self.rng.choice(self._orders)
-        call = self._begin(Call(CANCEL, self.account, 0, order_id=order_id))
+        shard, order_id = self.rng.choice(self._orders)
+        call = self._begin(Call(CANCEL, self.account, 0, order_id=order_id), shard)
         self._end(call, *self._request("DELETE", f"/api/v1/orders/{order_id}"))
 
     def _read(self) -> None:
-        order_id = self.rng.choice(self._orders)
-        call = self._begin(Call(READ, self.account, 0, order_id=order_id))
+        shard, order_id = self.rng.choice(self._orders)
+        call = self._begin(Call(READ, self.account, 0, order_id=order_id), shard)
         self._end(call, *self._request("GET", f"/api/v1/orders/{order_id}"))
 
     def _cancel_all(self) -> None:
-        call = self._begin(Call(CANCEL_ALL, self.account, 0))
-        self._end(call, *self._request("DELETE", f"/api/v1/orders?symbol={SYMBOL}"))
+        shard = self.rng.randrange(len(self.ledgers))
+        call = self._begin(Call(CANCEL_ALL, self.account, 0), shard)
+        self._end(call, *self._request("DELETE", f"/api/v1/orders?symbol={SYMBOLS[shard]}"))
+
+    def _cancel_everywhere(self) -> None:
+        call = Call(CANCEL_ALL, self.account, time.monotonic())
+        self.everywhere.append(call)
+        self._end(call, *self._request("DELETE", "/api/v1/orders"))
 
     # Writing down
 
-    def _begin(self, call: Call) -> Call:
+    def _begin(self, call: Call, shard: int) -> Call:
         call.sent_at = time.monotonic()
-        self.ledger.calls.append(call)
+        self.ledgers[shard].calls.append(call)
         return call
 
     def _end(self, call: Call, status: int, answer: Any) -> None:
@@ -207,7 +237,7 @@ class Trader(threading.Thread):
                 call.told = UNITS.told(answer)
             if call.kind == PLACE:
                 call.code = "replayed" if status == 200 else ""
-                self._orders = [*self._orders, call.told.order_id][-KNOWN_ORDERS:]
+                self._orders = [*self._orders, (shard_of(answer), call.told.order_id)][-KNOWN_ORDERS:]
             elif call.kind == CANCEL:
                 self._forget(call.order_id)
         else:
@@ -231,8 +261,7 @@ class Trader(threading.Thread):
             self.halt.wait(BACKOFF_SECONDS)
 
     def _forget(self, order_id: int) -> None:
-        if order_id in self._orders:
-            self._orders.remove(order_id)
+        self._orders = [order for order in self._orders if order[1] != order_id]
 
     def _request(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """Status 0: no answer, nor will there be one."""
@@ -249,110 +278,29 @@ class Trader(threading.Thread):
             return 0, None
 
 
-class Listener(threading.Thread):
-    """Reads book, trades and one account's executions over the socket, resuming where it was cut."""
-
-    def __init__(self, web: Web, key: str, ledger: Ledger) -> None:
-        super().__init__(name="listener", daemon=True)
-        self.web, self.key, self.ledger = web, key, ledger
-        self.halt = threading.Event()
-        self.error: BaseException | None = None
-        self.connections = 0
-        # The account's last event that was heard, and the last trade and book.
-        self.last = 0
-        self._is_resumed = False
-        self._book = BookClient(1000)
-        self._updates = 0
-
-    def run(self) -> None:
-        while not self.halt.is_set():
-            try:
-                with connect(f"ws://127.0.0.1:{self.web.port}/ws/v1", open_timeout=5, max_size=None) as socket:
-                    self.connections += 1
-                    self._listen(socket)
-            except (OSError, WebSocketException, TimeoutError):
-                self.halt.wait(BACKOFF_SECONDS)
-            except BaseException as error:
-                self.error = error
-                return
-
-    def _listen(self, socket: ClientConnection) -> None:
-        self._book = BookClient(1000)
-        executions: dict[str, Any] = {"op": "subscribe", "id": 2, "channel": "executions"}
-        if self._is_resumed:
-            executions["after"] = {"0": self.last}
-        for message in (
-            {"op": "auth", "id": 1, "key": self.key},
-            executions,
-            {"op": "subscribe", "id": 3, "channel": "trades", "symbols": [SYMBOL]},
-            {"op": "subscribe", "id": 4, "channel": "book", "symbols": [SYMBOL], "depth": 1000},
-        ):
-            socket.send(json.dumps(message))
-        while not self.halt.is_set():
-            try:
-                text = socket.recv(timeout=0.2)
-            except TimeoutError:
-                continue
-            self._take(json.loads(text), time.monotonic())
-            if self._updates % 500 == 499:
-                socket.send('{"op":"ping"}')
-
-    def _take(self, message: dict[str, Any], now: float) -> None:
-        channel = message.get("channel")
-        if channel == "executions":
-            self._execution(message, now)
-        elif channel == "trades" and "trades" in message:
-            for trade in message["trades"]:
-                price, quantity = UNITS.price(trade["price"]), UNITS.quantity(trade["quantity"])
-                told = TradeTold(now, message["epoch"], trade["sequence"], price, quantity, trade["taker_side"])
-                self.ledger.trades.append(told)
-        elif channel == "book":
-            self._book.take(message)
-            self._updates += 1
-            if message["type"] != "resync" and (message["type"] == "snapshot" or self._updates % BOOK_EVERY == 0):
-                self._write_book(message, now)
-        elif message.get("ok") is False:
-            # While PostgreSQL is away a subscription may be refused: connect again.
-            raise OSError(str(message))
-
-    def _execution(self, message: dict[str, Any], now: float) -> None:
-        if message["type"] == "snapshot":
-            self.last = message["sequence"]
-            self._is_resumed = True
-            return
-        if self._is_resumed:
-            assert message["previous"] == self.last, f"an execution after {self.last} is missing: {message}"
-        self.last = message["sequence"]
-        told = (message["event"], int(message["order_id"]))
-        sums = (UNITS.quantity(message["filled_quantity"]), UNITS.quantity(message["remaining_quantity"]))
-        heard = Execution(
-            now, message["epoch"], message["sequence"], message["previous"], *told, *sums, message["status"]
-        )
-        self.ledger.executions.append(heard)
-
-    def _write_book(self, message: dict[str, Any], now: float) -> None:
-        bids, asks = (
-            tuple((UNITS.price(price), UNITS.quantity(quantity), count) for price, quantity, count in side)
-            for side in (self._book.bids, self._book.asks)
-        )
-        self.ledger.books.append(BookTold(now, message["epoch"], message["sequence"], bids, asks))
-
-
 class Crew:
     """All of them on one topology: ``with Crew(topology, rng) as crew``; they trade between ``go`` and ``pause``."""
 
     def __init__(self, topology: Topology, rng: random.Random, traders_an_account: int = 3) -> None:
         self.topology = topology
-        self.ledger = Ledger()
+        self.ledgers = [Ledger() for _ in topology.engines]
+        # What was asked of all shards at once.
+        self.everywhere: list[Call] = []
         self.traders = [
             Trader(
-                topology.rest, key, topology.accounts[user], f"{user}{number}", random.Random(rng.random()), self.ledger
+                topology.rest,
+                key,
+                topology.accounts[user],
+                f"{user}{number}",
+                random.Random(rng.random()),
+                self.ledgers,
+                self.everywhere,
             )
             for user, key in topology.keys.items()
             for number in range(traders_an_account)
         ]
         self.heard_account, key = next((topology.accounts[user], key) for user, key in topology.keys.items())
-        self.listener = Listener(topology.sockets[0], key, self.ledger) if topology.sockets else None
+        self.listener = Listener(topology.sockets[0], key, self.ledgers) if topology.sockets else None
 
     def __enter__(self) -> "Crew":
         for thread in self._threads():

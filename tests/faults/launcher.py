@@ -1,7 +1,8 @@
 """``manage.py run_engine`` with points at which the process ends or freezes when a test asks for it.
 
-A test writes ``POINT kill`` or ``POINT stop`` into the file that ``OMS_FAULT_FILE`` names; the first engine that passes the
-point takes the file away and does it to itself. Without the file nothing is any different. The product knows nothing of this.
+A test writes ``POINT kill`` or ``POINT stop`` into the file that ``OMS_FAULT_FILE`` names, and the number of a shard behind
+it if it means that one; the first engine (of that shard) that passes the point takes the file away and does it to itself.
+Without the file nothing is any different. The product knows nothing of this.
 """
 
 import os
@@ -23,10 +24,10 @@ _here = threading.local()
 def passes(point: str) -> None:
     """The engine is at a point; perhaps it does not get any further."""
     try:
-        wanted, what = _file.read_text().split()
+        wanted, what, *shard = _file.read_text().split()
     except (OSError, ValueError):
         return
-    if wanted != point:
+    if wanted != point or (shard and shard != sys.argv[-1:]):
         return
     try:
         _file.rename(_file.with_suffix(f".{os.getpid()}"))

@@ -3,9 +3,12 @@
 All times are one process's monotonic clock, so "answered before sent" means what it says. Numbers are in units.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, NamedTuple
+
+# What is traded, by the number of its shard.
+SYMBOLS = ("ACME-USD", "ACME-EUR")
 
 PLACE, AMEND, CANCEL, CANCEL_ALL, READ = "place", "amend", "cancel", "cancel_all", "read"
 # How a call was answered. UNKNOWN: not at all, or by a word that says that nobody knows.
@@ -42,8 +45,8 @@ class Call:
     """One command (or one look at an order) and its answer.
 
     ``batch`` is the same number for those sent together, in their order (0: alone). Of an amend ``price`` and ``quantity``
-    are the new ones (0: as it was); of a cancel by filter, which here is always of all the account's orders, ``canceled``
-    are the ids it answered.
+    are the new ones (0: as it was); of a cancel by filter, which here is always of all the account's orders on one shard or
+    on all of them, ``canceled`` are the ids it answered.
     """
 
     kind: str
@@ -108,6 +111,11 @@ class Ledger:
     # (when, epoch of the shard's row)
     epochs: list[tuple[float, int]] = field(default_factory=list)
 
+    def with_part_of(self, everywhere: list[Call], orders: set[int]) -> "Ledger":
+        """Also what was asked of all shards at once, as far as it was answered about this one's orders."""
+        parts = [replace(call, canceled=tuple([one for one in call.canceled if one in orders])) for call in everywhere]
+        return replace(self, calls=[*self.calls, *parts])
+
 
 class Units(NamedTuple):
     """Decimals of an instrument, for reading answers."""
@@ -138,3 +146,8 @@ class Units(NamedTuple):
             answer["sequence"],
             fills,
         )
+
+
+def shard_of(body: dict[str, Any]) -> int:
+    """Where the instrument of a request, an answer or a message is traded."""
+    return SYMBOLS.index(body["symbol"])

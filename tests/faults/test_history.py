@@ -375,6 +375,14 @@ def test_a_harm_is_found(harm: Harm, check_name: str) -> None:
     assert any(sentence.startswith(f"{check_name}: ") for sentence in found), found
 
 
+def test_what_was_asked_of_all_shards_is_checked_on_each() -> None:
+    everywhere = [Call(CANCEL_ALL, 1, 0.0, canceled=(1, 2, 3))]
+    own = Call(CANCEL_ALL, 1, 0.0, canceled=(4,))
+    ledger = Ledger([own]).with_part_of(everywhere, {2, 3, 4})
+    assert [call.canceled for call in ledger.calls] == [(4,), (2, 3)]
+    assert everywhere[0].canceled == (1, 2, 3)
+
+
 def _acknowledged(run: Run, kind: str) -> Any:
     return next(call for call in run.ledger.calls if call.kind == kind and call.told is not None)
 

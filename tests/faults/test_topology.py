@@ -3,7 +3,8 @@
 ``--cycles N`` sets how many faults (30 by default; 300 take about a quarter of an hour), ``--seed N`` repeats a run. Each
 cycle lets the clients trade, does one harm, waits until the shard takes orders again, and looks at what was acknowledged
 meanwhile. Every ten, and at the end, the whole history is checked (``tests.faults.history``); every fifty, and at the end,
-``verify_books`` is run.
+``verify_books`` is run. A quarter of the faults befall a topology of two shards, whose clients trade on both at once: what
+holds of one shard's history must hold of each, and a client order id is taken once on all of them.
 """
 
 import random
@@ -35,7 +36,10 @@ TRADE_SECONDS = (0.1, 0.5)
 
 
 class Harm:
-    """One topology, its crew, and what can be done to them. Each harm returns once the service is whole enough to trade."""
+    """One topology, its crew, and what can be done to them. Each harm returns once the service is whole enough to trade.
+
+    What befalls an engine befalls that of any shard.
+    """
 
     def __init__(self, topology: Topology, crew: Crew, rng: random.Random, fault_file: Path) -> None:
         self.topology, self.crew, self.rng, self.fault_file = topology, crew, rng, fault_file
@@ -44,25 +48,27 @@ class Harm:
 
     def engine_at(self, point: str) -> None:
         """The owner dies at a point of a group's way."""
-        epoch, has_standby = self.topology.epoch(), bool(self.topology.standbys())
-        self.fault_file.write_text(f"{point} kill")
+        shard = self._shard()
+        epoch, has_standby = self.topology.epoch(shard), bool(self.topology.standbys(shard))
+        self.fault_file.write_text(f"{point} kill {shard}")
         wait_for(
             lambda: not self.fault_file.exists(), f"no engine passes {point}", PATIENCE_SECONDS, self.topology.tails
         )
-        self._taken_over(epoch, has_standby)
+        self._taken_over(shard, epoch, has_standby)
 
     def engine(self) -> None:
         """The owner dies at no particular point."""
         self._opens()
-        epoch, has_standby = self.topology.epoch(), bool(self.topology.standbys())
-        owner = self.topology.owner()
+        shard = self._shard()
+        epoch, has_standby = self.topology.epoch(shard), bool(self.topology.standbys(shard))
+        owner = self.topology.owner(shard)
         assert owner is not None
         owner.kill()
-        self._taken_over(epoch, has_standby)
+        self._taken_over(shard, epoch, has_standby)
 
     def engine_session(self) -> None:
         """An administrator ends every session of the owner."""
-        lease = self.topology.lease()
+        lease = self.topology.lease(self._shard())
         assert lease is not None
         self.topology.rows(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s", lease[0]
@@ -112,16 +118,20 @@ class Harm:
         self.topology.redis.start()
         self._opens()
 
+    def _shard(self) -> int:
+        return self.rng.randrange(len(self.topology.engines))
+
     def _away(self) -> None:
         time.sleep(self.rng.choice((0, 0, 0.3)))
 
-    def _taken_over(self, epoch: int, has_standby: bool) -> None:
-        seconds = self.topology.wait_open(after_epoch=epoch, seconds=PATIENCE_SECONDS)
+    def _taken_over(self, shard: int, epoch: int, has_standby: bool) -> None:
+        seconds = self.topology.wait_open(shard, after_epoch=epoch, seconds=PATIENCE_SECONDS)
         if has_standby:
             self.takeovers.append(seconds)
 
     def _opens(self) -> None:
-        self.topology.wait_renewed(seconds=PATIENCE_SECONDS)
+        for shard in self.topology.engines:
+            self.topology.wait_renewed(shard, seconds=PATIENCE_SECONDS)
 
 
 def harms(harm: Harm, rng: random.Random) -> Iterator[tuple[str, Callable[[], None]]]:
@@ -139,11 +149,14 @@ def harms(harm: Harm, rng: random.Random) -> Iterator[tuple[str, Callable[[], No
         yield from kinds
 
 
-def test_faults_lose_nothing(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+@pytest.mark.parametrize("shards", [1, 2])
+def test_faults_lose_nothing(request: pytest.FixtureRequest, tmp_path: Path, shards: int) -> None:
     cycles = request.config.getoption("--cycles")
+    on_two = cycles // 4
+    cycles = on_two if shards == 2 else cycles - on_two
     rng = seeded(request)
     done: Counter[str] = Counter()
-    with hurt_topology(tmp_path) as topology, Crew(topology, rng) as crew:
+    with hurt_topology(tmp_path, shards=shards) as topology, Crew(topology, rng) as crew:
         harm, watch = Harm(topology, crew, rng, tmp_path / "fault"), Watch(topology, crew)
         kinds = harms(harm, rng)
         for number in range(1, cycles + 1):
@@ -163,7 +176,8 @@ def test_faults_lose_nothing(request: pytest.FixtureRequest, tmp_path: Path) -> 
 
 
 def tell(crew: Crew, harm: Harm, done: Counter[str]) -> None:
-    calls = Counter((call.kind, call.outcome) for call in crew.ledger.calls)
+    calls = Counter((call.kind, call.outcome) for ledger in crew.ledgers for call in ledger.calls)
+    calls += Counter((f"{call.kind} everywhere", call.outcome) for call in crew.everywhere)
     acknowledged = sum(count for (_, outcome), count in calls.items() if outcome == DONE)
     takeovers = sorted(harm.takeovers)
     print(f"{sum(done.values())} faults: {dict(done)}")

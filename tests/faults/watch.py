@@ -2,9 +2,10 @@
 
 import time
 
-from tests.faults.crew import SYMBOL, UNITS, Crew
+from orders.models.trading import SEQUENCE_MASK, event_id
+from tests.faults.crew import UNITS, Crew
 from tests.faults.history import check
-from tests.faults.ledger import DONE, PLACE
+from tests.faults.ledger import DONE, PLACE, SYMBOLS, Ledger
 from tests.faults.log import read_log
 from tests.support.topology import Topology, Web, wait_for
 
@@ -14,17 +15,32 @@ class Watch:
 
     def __init__(self, topology: Topology, crew: Crew) -> None:
         self.topology, self.crew = topology, crew
-        self._seen = 0
+        self._seen = [0 for _ in crew.ledgers]
 
     def after_cycle(self) -> None:
-        """What was acknowledged since the last look is there; the numbers have no gap; the epoch has not gone back."""
-        calls = self.crew.ledger.calls
+        """Of each shard: what was acknowledged since the last look is there; the numbers have no gap."""
+        for shard, ledger in enumerate(self.crew.ledgers):
+            self._acknowledged(shard, ledger)
+            count, last, epoch = self.topology.rows(
+                "SELECT (SELECT count(*) FROM orders_event WHERE id > %s AND id < %s), last_sequence, epoch "
+                "FROM orders_shard WHERE id = %s",
+                event_id(shard, 0),
+                event_id(shard + 1, 0),
+                shard,
+            )[0]
+            assert count == last, f"{count} events of shard {shard}, numbered up to {last}"
+            ledger.epochs.append((time.monotonic(), epoch))
+
+    def _acknowledged(self, shard: int, ledger: Ledger) -> None:
+        calls, seen = ledger.calls, self._seen[shard]
         until = len(calls)
-        told = {call.told.order_id: call for call in calls[self._seen : until] if call.kind == PLACE and call.told}
+        told = {call.told.order_id: call for call in calls[seen:until] if call.kind == PLACE and call.told}
         found = {
             row[0]: row
             for row in self.topology.rows(
-                "SELECT id, client_order_id, sequence FROM orders_order WHERE id = ANY(%s)", list(told)
+                "SELECT id, client_order_id, sequence FROM orders_order WHERE id = ANY(%s) AND shard_id = %s",
+                list(told),
+                shard,
             )
         }
         for order_id, call in told.items():
@@ -32,22 +48,26 @@ class Watch:
             assert order_id in found, f"{call.client_order_id} was acknowledged and is gone"
             assert found[order_id][1] == call.client_order_id
             assert found[order_id][2] >= call.told.sequence
-        count, last, epoch = self.topology.rows(
-            "SELECT (SELECT count(*) FROM orders_event WHERE id < (1::bigint << 48)), last_sequence, epoch "
-            "FROM orders_shard WHERE id = 0"
-        )[0]
-        assert count == last, f"{count} events, numbered up to {last}"
-        self.crew.ledger.epochs.append((time.monotonic(), epoch))
         # Those that wait for an answer are looked at next time.
-        self._seen = next((i for i in range(self._seen, until) if calls[i].answered_at is None), until)
+        self._seen[shard] = next((i for i in range(seen, until) if calls[i].answered_at is None), until)
 
     def whole(self) -> None:
-        """Nobody sends anything: the history as a whole."""
+        """Nobody sends anything: the history of each shard as a whole, and what holds of all of them together."""
         self.crew.pause()
-        with self.topology.postgres.connect() as connection:
-            log = read_log(connection, SYMBOL)
-        found = check(self.crew.ledger, log)
-        assert not found, "\n".join(found)
+        canceled = {order_id for call in self.crew.everywhere for order_id in call.canceled}
+        for shard, ledger in enumerate(self.crew.ledgers):
+            with self.topology.postgres.connect() as connection:
+                log = read_log(connection, SYMBOLS[shard])
+            orders = {order.id for order in log.orders}
+            canceled -= orders
+            found = check(ledger.with_part_of(self.crew.everywhere, orders), log)
+            assert not found, f"shard {shard}\n" + "\n".join(found)
+        assert not canceled, f"a cancel on all shards answered {canceled}, which are on none"
+        doubled = self.topology.rows(
+            "SELECT account_id, client_order_id FROM orders_order WHERE client_order_id IS NOT NULL "
+            "GROUP BY 1, 2 HAVING count(*) > 1"
+        )
+        assert not doubled, f"client order ids that several orders have: {doubled}"
 
     def end(self) -> None:
         """Everything: what was not answered is asked for, then history, books, feed, and the service's own verification."""
@@ -66,19 +86,26 @@ class Watch:
 
     def books(self) -> None:
         """What the feed's replica shows, what REST reads, and what the open rows add up to are one book."""
+        for symbol in SYMBOLS[: len(self.crew.ledgers)]:
+            self._book(symbol)
+
+    def _book(self, symbol: str) -> None:
         levels = self.topology.rows(
             "SELECT o.side, o.price, sum(o.remaining - o.hidden)::bigint, count(*) FROM orders_order o "
             "JOIN orders_instrument i ON i.id = o.instrument_id WHERE o.status < 2 AND i.symbol = %s GROUP BY 1, 2",
-            SYMBOL,
+            symbol,
         )
         expected = {(side, price): (quantity, count) for side, price, quantity, count in levels}
         for web in self.topology.web():
             wait_for(
-                lambda web=web: self._shown(web) == expected, f"{web.name} shows another book", 10, self.topology.tails
+                lambda web=web: self._shown(web, symbol) == expected,
+                f"{web.name} shows another book of {symbol}",
+                10,
+                self.topology.tails,
             )
 
-    def _shown(self, web: Web) -> dict[tuple[int, int], tuple[int, int]]:
-        status, book = web.request("GET", f"/api/v1/instruments/{SYMBOL}/book?depth=1000")
+    def _shown(self, web: Web, symbol: str) -> dict[tuple[int, int], tuple[int, int]]:
+        status, book = web.request("GET", f"/api/v1/instruments/{symbol}/book?depth=1000")
         if status != 200:
             return {}
         return {
@@ -91,8 +118,10 @@ class Watch:
         """No execution is missing: what the account's log says is what its reader heard."""
         listener = self.crew.listener
         assert listener is not None
-        (last,) = self.topology.rows(
-            "SELECT max(id) FROM orders_event WHERE account_id = %s AND order_id IS NOT NULL", self.crew.heard_account
-        )[0]
+        found = self.topology.rows(
+            "SELECT max(id) FROM orders_event WHERE account_id = %s AND order_id IS NOT NULL GROUP BY id >> 48",
+            self.crew.heard_account,
+        )
+        last = {id >> 48: id & SEQUENCE_MASK for (id,) in found}
         wait_for(lambda: listener.last == last, f"the reader is at {listener.last} of {last}", 15, self.topology.tails)
         self.crew.raise_errors()

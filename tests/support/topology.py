@@ -254,21 +254,27 @@ class Topology:
             raise AssertionError(f"{arguments} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
         return done
 
-    def _prepare(self) -> None:
-        """A demo market, the users, a key each; by an embedded engine, which a command of one process may use."""
-        self.manage("seed_demo", OMS_ENGINE="embedded")
-        script = _MAKE_USERS.format(users=self._users, shards=self._counts[0])
+    def run(self, script: str, **environment: str) -> str:
+        """Run some lines of Python on the topology's databases, with Django set up. Returns what they print."""
         done = subprocess.run(
-            [sys.executable, "-c", script],
+            [sys.executable, "-c", f"import django\ndjango.setup()\n{script}"],
             cwd=ROOT,
-            env=self.environment(OMS_ENGINE="embedded"),
+            env=self.environment(**environment),
             capture_output=True,
             text=True,
             check=False,
+            timeout=300,
         )
         if done.returncode:
             raise AssertionError(done.stderr)
-        made = json.loads(done.stdout)
+        return done.stdout
+
+    def _prepare(self) -> None:
+        """A demo market, the users, a key each; by an embedded engine, which a command of one process may use."""
+        self.manage("seed_demo", OMS_ENGINE="embedded")
+        made = json.loads(
+            self.run(_MAKE_USERS.format(users=self._users, shards=self._counts[0]), OMS_ENGINE="embedded")
+        )
         self.keys = {name: key for name, (key, _) in made.items()}
         self.accounts = {name: account_id for name, (_, account_id) in made.items()}
 
@@ -422,8 +428,6 @@ def wait_for(what: Callable[[], bool], otherwise: str, seconds: float, explain: 
 
 # Users and keys in one process: starting Django for each costs a second.
 _MAKE_USERS = """
-import django
-django.setup()
 import json
 from django.contrib.auth import get_user_model
 from orders.accounts import own_account
