@@ -73,3 +73,9 @@ def test_the_command_moves_an_instrument(shards, capsys):
     assert capsys.readouterr().out.splitlines()[-1] == (
         "ACME-USD is on shard 1, with 1 open orders. It is halted: open it."
     )
+    # Again, by somebody who was not answered the first time.
+    set_phase("continuous")
+    call_command("move_instrument", "ACME-USD", "--to", "1")
+    assert capsys.readouterr().out.splitlines()[-1] == "ACME-USD is on shard 1, with 1 open orders. It is not halted."
+    with pytest.raises(CommandError, match="unknown_symbol"):
+        call_command("move_instrument", "NONE-USD", "--to", "1")

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.management import BaseCommand, CommandError, CommandParser
 
+from matching.values import HALTED
 from orders import gateway, selectors
 from orders.actors import SCOPES, Actor
 from orders.schemas.problems import ProblemError
@@ -23,9 +24,13 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, symbol: str, to: int, **options: Any) -> None:
         try:
-            gateway.instrument_move(actor=_OPERATOR, symbol=symbol, shard_id=to)
+            row = selectors.instrument_get(symbol=symbol)
+            # Whoever runs it again may find that the first run was carried out after all.
+            if (row.shard_id, row.moving_to) != (to, None):
+                gateway.instrument_move(actor=_OPERATOR, symbol=symbol, shard_id=to)
+                row = selectors.instrument_get(symbol=symbol)
         except ProblemError as problem:
             raise CommandError(f"{problem.code.name}: {problem.detail}") from None
-        row = selectors.instrument_get(symbol=symbol)
         orders = selectors.open_order_count(instrument_id=row.id)
-        self.stdout.write(f"{symbol} is on shard {row.shard_id}, with {orders} open orders. It is halted: open it.")
+        state = "It is halted: open it." if row.phase == HALTED else "It is not halted."
+        self.stdout.write(f"{symbol} is on shard {row.shard_id}, with {orders} open orders. {state}")
