@@ -117,7 +117,7 @@ test-plain: install-dev
 	@rm -rf $(PLAIN) && mkdir -p $(PLAIN) && cp -R matching $(PLAIN) && rm -f $(PLAIN)/matching/*.so
 	@PYTHONSAFEPATH=1 PYTHONPATH="$(CURDIR)/$(PLAIN):$(CURDIR)" \
 		$(PY) -m pytest --core=plain --override-ini pythonpath="$(PLAIN) ." --override-ini django_find_project=false \
-		tests/matching tests/engine
+		tests/matching $(addprefix tests/engine/test_,$(addsuffix .py,batch groups recovery timers))
 
 bench: install-dev
 	$(PY) benchmarks/run.py $(BENCH_ARGS)
