@@ -90,8 +90,8 @@ lint: install-dev
 
 # The core's own tests run twice, the others with the core as it is installed. `.compiled` is there where it is compiled.
 # Two runs side by side, since two processors are what every machine has: what waits for servers, clocks and browsers is seen
-# as it goes, what computes is shown at the end. With PYTEST_ARGS there is one run, of whatever they say.
-TIMED := $(addprefix tests/,browser client commands deploy faults feed soak sockets)
+# as it goes (the soak tests in a process of their own), what computes is shown at the end. With PYTEST_ARGS there is one run, of whatever they say.
+TIMED := $(addprefix tests/,browser client commands deploy faults feed sockets)
 CORE := $$(test -e matching/.compiled && echo compiled || echo plain)
 
 test: lint
@@ -102,6 +102,7 @@ else
 	@mkdir -p build && trap 'trap - INT TERM; kill 0' INT TERM; \
 	$(MAKE) --no-print-directory test-rest >build/test-rest.log 2>&1 & rest=$$!; \
 	$(PY) -m pytest --core=$(CORE) $(TIMED); timed=$$?; \
+	$(PY) -m pytest --core=$(CORE) tests/soak || timed=$$?; \
 	echo "=== and beside it:"; wait $$rest; rested=$$?; cat build/test-rest.log; \
 	echo "=== ended with $$timed (timed) and $$rested (the rest)"; test $$timed -eq 0 -a $$rested -eq 0
 endif
@@ -109,7 +110,7 @@ endif
 # All but what is timed; before them the core's as plain Python, where there is a compiled one.
 test-rest: install-dev
 	@test ! -e matching/.compiled || $(MAKE) --no-print-directory test-plain
-	$(PY) -m pytest --core=$(CORE) $(addprefix --ignore=,$(TIMED))
+	$(PY) -m pytest --core=$(CORE) $(addprefix --ignore=,$(TIMED) tests/soak)
 
 # From a copy of the sources: beside them the compiled files would be imported.
 test-plain: install-dev
